@@ -1,0 +1,105 @@
+//! Errors on the wire: class, message chain and help in a gRPC status.
+
+use kbs_plan::error::{Class, Help};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+const DOMAIN: &str = "kbs.v1";
+const HELP: &str = "help";
+
+/// Puts an error into a status: class → code, chain of messages → message, help → details.
+pub fn to_status(error: &(impl Help + ?Sized)) -> Status {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push('\n');
+        message.push_str(&error.to_string());
+        cause = error.source();
+    }
+    from_parts(error.class(), &message, error.help())
+}
+
+/// Makes a status of its parts; `message` has one line per link of the chain, outermost first.
+pub fn from_parts(class: Class, message: &str, help: Option<String>) -> Status {
+    let (code, reason) = match class {
+        Class::Build => (Code::Aborted, "BUILD"),
+        Class::User => (Code::InvalidArgument, "USER"),
+        Class::NotFound => (Code::NotFound, "NOT_FOUND"),
+        Class::Environment => (Code::Unavailable, "ENVIRONMENT"),
+        Class::Cancelled => (Code::Cancelled, "CANCELLED"),
+        Class::Bug => (Code::Internal, "BUG"),
+    };
+    let metadata = help
+        .map(|help| (HELP.to_owned(), help))
+        .into_iter()
+        .collect::<Vec<_>>();
+    let details = ErrorDetails::with_error_info(
+        reason,
+        DOMAIN,
+        metadata
+            .into_iter()
+            .collect::<std::collections::HashMap<_, _>>(),
+    );
+    Status::with_error_details(code, message, details)
+}
+
+/// What a client reads of a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Who can fix it.
+    pub class: Class,
+    /// Messages, outermost first.
+    pub chain: Vec<String>,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+/// Takes a status apart; one that no kbsd made is the environment's or a bug.
+pub fn from_status(status: &Status) -> Remote {
+    let chain = status.message().lines().map(str::to_owned).collect();
+    let info = status
+        .get_details_error_info()
+        .filter(|info| info.domain == DOMAIN);
+    let Some(info) = info else {
+        let class = match status.code() {
+            Code::Cancelled => Class::Cancelled,
+            Code::InvalidArgument | Code::Unimplemented => Class::User,
+            Code::NotFound => Class::NotFound,
+            Code::Internal => Class::Bug,
+            _ => Class::Environment,
+        };
+        return Remote {
+            class,
+            chain,
+            help: None,
+        };
+    };
+    let class = match info.reason.as_str() {
+        "BUILD" => Class::Build,
+        "USER" => Class::User,
+        "NOT_FOUND" => Class::NotFound,
+        "CANCELLED" => Class::Cancelled,
+        "BUG" => Class::Bug,
+        _ => Class::Environment,
+    };
+    Remote {
+        class,
+        chain,
+        help: info.metadata.get(HELP).cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_chain_and_help_survive_the_wire() {
+        let status = from_parts(Class::NotFound, "outer\ninner", Some("do this".to_owned()));
+        assert_eq!(status.code(), Code::NotFound);
+        let remote = from_status(&status);
+        assert_eq!(remote.class, Class::NotFound);
+        assert_eq!(remote.chain, ["outer", "inner"]);
+        assert_eq!(remote.help.as_deref(), Some("do this"));
+    }
+}
