@@ -34,6 +34,9 @@ pub struct Derivation {
     pub submodules: BTreeMap<String, String>,
     /// Paths and globs of the source that the build sees; empty means all.
     pub source: Vec<String>,
+    /// The commit that `git rev-parse HEAD` answers inside: `commit`, or with the version policy
+    /// `paths` the last one that touched the source paths.
+    pub head: String,
     /// The version string that is compiled in.
     pub version: String,
     /// `SOURCE_DATE_EPOCH`, seconds.
@@ -75,6 +78,8 @@ pub struct Pins {
     pub commit: String,
     /// Commits of the submodules, by path.
     pub submodules: BTreeMap<String, String>,
+    /// See [`Derivation::head`].
+    pub head: String,
     /// The version string.
     pub version: String,
     /// `SOURCE_DATE_EPOCH`, seconds.
@@ -132,6 +137,7 @@ impl Derivation {
             commit,
             submodules,
             source: paths.clone(),
+            head,
             version,
             epoch,
             config,
@@ -226,6 +232,7 @@ mod tests {
         Pins {
             commit: "61c0c8d2ef40340781835dd53fb04cc7a454e37a".into(),
             submodules: BTreeMap::new(),
+            head: "61c0c8d2ef40340781835dd53fb04cc7a454e37a".into(),
             version: "v0.13.0-0-g61c0c8d2e".into(),
             epoch: 1_744_393_200,
             config: Some(ConfigHash::of(b"CONFIG_A=y\n")),
@@ -264,6 +271,7 @@ mod tests {
             |d| d.commit.replace_range(0..1, "7"),
             |d| drop(d.submodules.insert("lib".into(), "7".into())),
             |d| d.source.push("docs".into()),
+            |d| d.head.push('x'),
             |d| d.version.push('x'),
             |d| d.epoch += 1,
             |d| d.config = None,

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!("512M".parse(), Ok(ByteSize(512 << 20)));
         assert_eq!("7".parse(), Ok(ByteSize(7)));
         assert_eq!("90".parse(), Ok(Span(Duration::from_secs(90))));
-        assert_eq!("2m".parse(), Ok(Span(Duration::from_secs(120))));
+        assert_eq!("2m".parse(), Ok(Span(Duration::from_mins(2))));
         for bad in ["", "M", "-1", "1.5G", "1X", "99999999999T"] {
             assert!(bad.parse::<ByteSize>().is_err(), "{bad:?}");
         }

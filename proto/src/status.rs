@@ -29,17 +29,11 @@ pub fn from_parts(class: Class, message: &str, help: Option<String>) -> Status {
         Class::Cancelled => (Code::Cancelled, "CANCELLED"),
         Class::Bug => (Code::Internal, "BUG"),
     };
-    let metadata = help
+    let metadata: Vec<_> = help
         .map(|help| (HELP.to_owned(), help))
         .into_iter()
-        .collect::<Vec<_>>();
-    let details = ErrorDetails::with_error_info(
-        reason,
-        DOMAIN,
-        metadata
-            .into_iter()
-            .collect::<std::collections::HashMap<_, _>>(),
-    );
+        .collect();
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata.into_iter().collect());
     Status::with_error_details(code, message, details)
 }
 
