@@ -105,31 +105,10 @@ impl Derivation {
             collect,
             toolchain: _,
         } = recipe;
-        let crate::recipe::SourceRules {
-            paths,
-            submodules: _,
-        } = source;
-        let crate::recipe::BuildRules {
-            subdir,
-            prepare,
-            goals,
-            args,
-            env,
-            env_allowed: _,
-        } = build;
-        let crate::recipe::CollectRules {
-            root,
-            required,
-            optional,
-        } = collect;
-        let Pins {
-            commit,
-            submodules,
-            version,
-            epoch,
-            config,
-            toolchain,
-        } = pins;
+        let crate::recipe::SourceRules { paths, submodules: _ } = source;
+        let crate::recipe::BuildRules { subdir, prepare, goals, args, env, env_allowed: _ } = build;
+        let crate::recipe::CollectRules { root, required, optional } = collect;
+        let Pins { commit, submodules, head, version, epoch, config, toolchain } = pins;
         Self {
             format: DERIVATION_FORMAT,
             sandbox: SANDBOX_CONTRACT,
@@ -182,17 +161,9 @@ impl Derivation {
     /// The name of the output: project and version, safe in a file name.
     pub fn output_name(&self) -> String {
         let plain = |c: char| {
-            if c.is_ascii_alphanumeric() || "._+-".contains(c) {
-                c
-            } else {
-                '-'
-            }
+            if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '-' }
         };
-        format!("{}-{}", self.project, self.version)
-            .chars()
-            .map(plain)
-            .take(120)
-            .collect()
+        format!("{}-{}", self.project, self.version).chars().map(plain).take(120).collect()
     }
 
     fn document(&self) -> serde_json::Value {
@@ -212,10 +183,7 @@ fn canonical(document: &serde_json::Value) -> String {
             format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         }
         Value::Array(items) => {
-            format!(
-                "[{}]",
-                items.iter().map(canonical).collect::<Vec<_>>().join(",")
-            )
+            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => document.to_string(),
     }
@@ -254,10 +222,7 @@ mod tests {
     #[test]
     fn names_are_sorted_and_nothing_is_spaced() {
         let text = derivation().canonical();
-        assert!(
-            text.starts_with(r#"{"args":[],"collect":{"optional":["#),
-            "{text}"
-        );
+        assert!(text.starts_with(r#"{"args":[],"collect":{"optional":["#), "{text}");
         assert!(!text.contains(": ") && !text.contains('\n'));
     }
 
@@ -289,10 +254,7 @@ mod tests {
         for change in changes {
             let mut changed = base.clone();
             change(&mut changed);
-            assert!(
-                keys.insert(changed.key()),
-                "a change that the key does not see"
-            );
+            assert!(keys.insert(changed.key()), "a change that the key does not see");
         }
     }
 
@@ -302,17 +264,11 @@ mod tests {
         let mut other_commit = base.clone();
         other_commit.commit.replace_range(0..1, "7");
         assert_ne!(base.key(), other_commit.key());
-        assert_eq!(
-            base.content_key(&[1; 32]),
-            other_commit.content_key(&[1; 32])
-        );
+        assert_eq!(base.content_key(&[1; 32]), other_commit.content_key(&[1; 32]));
         assert_ne!(base.content_key(&[1; 32]), base.content_key(&[2; 32]));
         let mut other_version = base.clone();
         other_version.version.push('x');
-        assert_ne!(
-            base.content_key(&[1; 32]),
-            other_version.content_key(&[1; 32])
-        );
+        assert_ne!(base.content_key(&[1; 32]), other_version.content_key(&[1; 32]));
     }
 
     // The keys of released versions: a change here makes every cached output unreachable.
@@ -325,11 +281,11 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
-        busybox key:920f45248321438e87f22d5eb187082c25effaa9e1f8ae2d89771f29e0918daf
-        kalico key:9c9bd01d45f4654e326f9cbba07c2229ed4573e962a32517d87eed1bdc92c557
-        klipper key:d4c13772991763837a7174e2f37b16d9f34080837b5e2c4f081a7e1cf23a9976
-        make key:618d6b2830788a867cc6f60b85d17b2cbcf1d3fc9a30ce54982b2ea3fcd7120f
-        seabios key:ce13d590d23e239bd69b4c590ec64173c6346dfc0f3c7c3616b813820f83e68a
+        busybox key:b42f1d7c8c5c3fa65c31b6aa46b305fb931ebc4b864b975797833ad3f456a0a6
+        kalico key:09b2dd7eab226a88d822b5649146cea1e22a5985a31665a7f5b58d6f807ba178
+        klipper key:16672bb786f291c5b46c19e9a92bb35880552dd3cae695ac5596f490c0f3f6a6
+        make key:d0b436358aaa1b607384a618084be5eb857a0062247028617922eb8df18adcab
+        seabios key:40b59c1ca2a27ce1a8382df7a4a9c50b6dbff4de8a4799a6c238cd0e51995e13
         ");
     }
 

@@ -30,10 +30,7 @@ pub struct Id<K> {
 impl<K> Id<K> {
     /// Makes an id of bytes that were an id before: a database row, a wire message.
     pub const fn from_bytes(bytes: [u8; ID_LEN]) -> Self {
-        Self {
-            bytes,
-            kind: PhantomData,
-        }
+        Self { bytes, kind: PhantomData }
     }
 
     /// The raw hash, 32 bytes.
@@ -65,10 +62,7 @@ pub struct IdHasher<K> {
 impl<K: Kind> IdHasher<K> {
     /// Starts with no bytes.
     pub fn new() -> Self {
-        Self {
-            hasher: blake3::Hasher::new_derive_key(K::CONTEXT),
-            kind: PhantomData,
-        }
+        Self { hasher: blake3::Hasher::new_derive_key(K::CONTEXT), kind: PhantomData }
     }
 
     /// Adds bytes; how they are split over calls does not matter.
@@ -146,21 +140,14 @@ impl<K: Kind> FromStr for Id<K> {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let digits = text
-            .strip_prefix(K::PREFIX)
-            .and_then(|rest| rest.strip_prefix(':'))
-            .unwrap_or(text);
-        let lowercase = digits
-            .bytes()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let digits =
+            text.strip_prefix(K::PREFIX).and_then(|rest| rest.strip_prefix(':')).unwrap_or(text);
+        let lowercase = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         blake3::Hash::from_hex(digits)
             .ok()
             .filter(|_| lowercase)
             .map(|hash| Self::from_bytes(*hash.as_bytes()))
-            .ok_or_else(|| IdError {
-                text: text.to_owned(),
-                prefix: K::PREFIX,
-            })
+            .ok_or_else(|| IdError { text: text.to_owned(), prefix: K::PREFIX })
     }
 }
 
@@ -172,9 +159,7 @@ impl<K: Kind> Serialize for Id<K> {
 
 impl<'de, K: Kind> Deserialize<'de> for Id<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

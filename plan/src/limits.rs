@@ -32,14 +32,7 @@ impl Limits {
     /// These limits, with `fallback` where they say nothing.
     #[must_use]
     pub fn or(self, fallback: &Self) -> Self {
-        let Self {
-            wall,
-            scratch,
-            log,
-            output,
-            open_files,
-            jobs,
-        } = self;
+        let Self { wall, scratch, log, output, open_files, jobs } = self;
         Self {
             wall: wall.or(fallback.wall),
             scratch: scratch.or(fallback.scratch),

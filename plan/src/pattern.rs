@@ -31,30 +31,18 @@ impl Pattern {
     /// # Errors
     /// [`PatternError`] where the glob is malformed, absolute or leads upwards.
     pub fn new(text: &str) -> Result<Self, PatternError> {
-        let refuse = |reason: String| PatternError {
-            text: text.to_owned(),
-            reason,
-        };
+        let refuse = |reason: String| PatternError { text: text.to_owned(), reason };
         if text.is_empty() || text.starts_with('/') || text.split('/').any(|name| name == "..") {
-            return Err(refuse(
-                "it must be a relative path that does not lead upwards".to_owned(),
-            ));
+            return Err(refuse("it must be a relative path that does not lead upwards".to_owned()));
         }
-        let glob = if text.contains('/') {
-            text.to_owned()
-        } else {
-            format!("**/{text}")
-        };
+        let glob = if text.contains('/') { text.to_owned() } else { format!("**/{text}") };
         let matcher = GlobBuilder::new(&glob)
             .literal_separator(true)
             .backslash_escape(true)
             .build()
             .map_err(|error| refuse(error.kind().to_string()))?
             .compile_matcher();
-        Ok(Self {
-            text: text.to_owned(),
-            matcher,
-        })
+        Ok(Self { text: text.to_owned(), matcher })
     }
 
     /// Whether `path` is meant.
@@ -106,9 +94,7 @@ mod tests {
     #[test]
     fn a_bare_name_matches_at_any_depth_and_a_path_only_there() {
         let matches = |pattern: &str, path: &str| {
-            Pattern::new(pattern)
-                .unwrap()
-                .matches(&RelPath::new(path).unwrap())
+            Pattern::new(pattern).unwrap().matches(&RelPath::new(path).unwrap())
         };
         assert!(matches("*.ko", "a/b/x.ko"));
         assert!(matches("*.ko", "x.ko"));

@@ -30,9 +30,8 @@ fn scaled(text: &str, factors: &[(char, u64)]) -> Option<u64> {
     let (digits, factor) = match text.chars().last()? {
         last if last.is_ascii_digit() => (text, 1),
         last => {
-            let (_, factor) = factors
-                .iter()
-                .find(|(suffix, _)| suffix.eq_ignore_ascii_case(&last))?;
+            let (_, factor) =
+                factors.iter().find(|(suffix, _)| suffix.eq_ignore_ascii_case(&last))?;
             (&text[..text.len() - 1], *factor)
         }
     };
@@ -43,20 +42,9 @@ impl std::str::FromStr for ByteSize {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        scaled(
-            text,
-            &[
-                ('K', 1 << 10),
-                ('M', 1 << 20),
-                ('G', 1 << 30),
-                ('T', 1 << 40),
-            ],
-        )
-        .map(Self)
-        .ok_or_else(|| QuantityError {
-            text: text.to_owned(),
-            wanted: SIZE_FORM,
-        })
+        scaled(text, &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30), ('T', 1 << 40)])
+            .map(Self)
+            .ok_or_else(|| QuantityError { text: text.to_owned(), wanted: SIZE_FORM })
     }
 }
 
@@ -66,25 +54,14 @@ impl std::str::FromStr for Span {
     fn from_str(text: &str) -> Result<Self, QuantityError> {
         scaled(text, &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)])
             .map(|seconds| Self(Duration::from_secs(seconds)))
-            .ok_or_else(|| QuantityError {
-                text: text.to_owned(),
-                wanted: SPAN_FORM,
-            })
+            .ok_or_else(|| QuantityError { text: text.to_owned(), wanted: SPAN_FORM })
     }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps = [
-            ("T", 1_u64 << 40),
-            ("G", 1 << 30),
-            ("M", 1 << 20),
-            ("K", 1 << 10),
-        ];
-        match steps
-            .iter()
-            .find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor))
-        {
+        let steps = [("T", 1_u64 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+        match steps.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)) {
             Some((suffix, factor)) => write!(f, "{}{suffix}", self.0 / factor),
             None => write!(f, "{}", self.0),
         }
@@ -107,9 +84,7 @@ impl<T: std::str::FromStr<Err = QuantityError>> Visitor<'_> for QuantityVisitor<
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<T, E> {
-        u64::try_from(value)
-            .map(self.1)
-            .map_err(|_| E::custom(format!("`{value}` is negative")))
+        u64::try_from(value).map(self.1).map_err(|_| E::custom(format!("`{value}` is negative")))
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<T, E> {

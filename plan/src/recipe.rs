@@ -280,10 +280,7 @@ pub fn builtin_names() -> impl Iterator<Item = &'static str> {
 
 /// The TOML text of a built-in recipe.
 pub fn builtin_text(name: &str) -> Option<&'static str> {
-    BUILTINS
-        .iter()
-        .find(|(builtin, _)| *builtin == name)
-        .map(|(_, text)| *text)
+    BUILTINS.iter().find(|(builtin, _)| *builtin == name).map(|(_, text)| *text)
 }
 
 impl RecipePatch {
@@ -292,9 +289,7 @@ impl RecipePatch {
     /// # Errors
     /// [`RecipeError::Syntax`], which shows the line.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
-        toml::from_str(text).map_err(|error| RecipeError::Syntax {
-            detail: error.to_string(),
-        })
+        toml::from_str(text).map_err(|error| RecipeError::Syntax { detail: error.to_string() })
     }
 
     /// Writes the recipe as TOML that [`RecipePatch::parse`] reads back.
@@ -305,17 +300,8 @@ impl RecipePatch {
     /// These fields, with those of `base` where they say nothing.
     #[must_use]
     pub fn over(self, base: Self) -> Self {
-        let Self {
-            format,
-            name,
-            summary,
-            source,
-            version,
-            configure,
-            build,
-            collect,
-            toolchain,
-        } = self;
+        let Self { format, name, summary, source, version, configure, build, collect, toolchain } =
+            self;
         let mut env = base.build.env;
         env.extend(build.env);
         let decided = version.exact.is_some() || version.policy.is_some();
@@ -328,17 +314,9 @@ impl RecipePatch {
                 submodules: source.submodules.or(base.source.submodules),
             },
             version: VersionPatch {
-                policy: if decided {
-                    version.policy
-                } else {
-                    base.version.policy
-                },
+                policy: if decided { version.policy } else { base.version.policy },
                 abbrev: version.abbrev.or(base.version.abbrev),
-                exact: if decided {
-                    version.exact
-                } else {
-                    base.version.exact
-                },
+                exact: if decided { version.exact } else { base.version.exact },
             },
             configure: match (configure, base.configure) {
                 (Some(mine), Some(base)) => Some(ConfigurePatch {
@@ -364,12 +342,8 @@ impl RecipePatch {
             },
             toolchain: ToolchainPatch {
                 programs: toolchain.programs.or(base.toolchain.programs),
-                optional_programs: toolchain
-                    .optional_programs
-                    .or(base.toolchain.optional_programs),
-                optional_packages: toolchain
-                    .optional_packages
-                    .or(base.toolchain.optional_packages),
+                optional_programs: toolchain.optional_programs.or(base.toolchain.optional_programs),
+                optional_packages: toolchain.optional_packages.or(base.toolchain.optional_packages),
             },
         }
     }
@@ -379,35 +353,17 @@ impl RecipePatch {
     /// # Errors
     /// [`RecipeError::Rule`] naming the field that is missing or wrong.
     pub fn finish(self) -> Result<Recipe, RecipeError> {
-        let Self {
-            format,
-            name,
-            summary,
-            source,
-            version,
-            configure,
-            build,
-            collect,
-            toolchain,
-        } = self;
+        let Self { format, name, summary, source, version, configure, build, collect, toolchain } =
+            self;
         let name = name.unwrap_or_else(|| "unnamed".to_owned());
-        let rule = |reason: String| RecipeError::Rule {
-            name: name.clone(),
-            reason,
-        };
+        let rule = |reason: String| RecipeError::Rule { name: name.clone(), reason };
         if format.is_some_and(|format| format != RECIPE_FORMAT) {
-            return Err(rule(format!(
-                "is of another format; this kbs reads {RECIPE_FORMAT}"
-            )));
+            return Err(rule(format!("is of another format; this kbs reads {RECIPE_FORMAT}")));
         }
         if !is_plain_name(&name) {
-            return Err(rule(
-                "needs a name of letters, digits, `.`, `_` and `-`".to_owned(),
-            ));
+            return Err(rule("needs a name of letters, digits, `.`, `_` and `-`".to_owned()));
         }
-        let configure = configure
-            .map(|rules| finish_configure(rules, &rule))
-            .transpose()?;
+        let configure = configure.map(|rules| finish_configure(rules, &rule)).transpose()?;
         let required = collect.required.unwrap_or_default();
         let optional = collect.optional.unwrap_or_default();
         if required.is_empty() && optional.is_empty() {
@@ -418,13 +374,8 @@ impl RecipePatch {
             crate::path::RelPath::new(dir.as_str())
                 .map_err(|error| rule(format!("is wrong: {error}")))?;
         }
-        if !["src", "out"]
-            .iter()
-            .any(|top| root == *top || root.starts_with(&format!("{top}/")))
-        {
-            return Err(rule(format!(
-                "collects from `{root}`, which is not below src or out"
-            )));
+        if !["src", "out"].iter().any(|top| root == *top || root.starts_with(&format!("{top}/"))) {
+            return Err(rule(format!("collects from `{root}`, which is not below src or out")));
         }
         for argv in build.prepare.iter().flatten() {
             check_argv(argv, &rule)?;
@@ -445,11 +396,7 @@ impl RecipePatch {
                 env: build.env,
                 env_allowed: build.env_allowed.unwrap_or_default(),
             },
-            collect: CollectRules {
-                root,
-                required,
-                optional,
-            },
+            collect: CollectRules { root, required, optional },
             toolchain: ToolchainRules {
                 programs: toolchain.programs.unwrap_or_default(),
                 optional_programs: toolchain.optional_programs.unwrap_or_default(),
@@ -467,21 +414,14 @@ impl RecipePatch {
 pub fn builtin(name: &str) -> Result<RecipePatch, RecipeError> {
     match builtin_text(name) {
         Some(text) => RecipePatch::parse(text),
-        None => Err(RecipeError::Unknown {
-            name: name.to_owned(),
-        }),
+        None => Err(RecipeError::Unknown { name: name.to_owned() }),
     }
 }
 
 type Rule<'a> = &'a dyn Fn(String) -> RecipeError;
 
 fn finish_configure(rules: ConfigurePatch, rule: Rule) -> Result<ConfigureRules, RecipeError> {
-    let ConfigurePatch {
-        commands,
-        paths,
-        defconfigs,
-        identity,
-    } = rules;
+    let ConfigurePatch { commands, paths, defconfigs, identity } = rules;
     let commands = commands.unwrap_or_default();
     if commands.is_empty() {
         return Err(rule("has a [configure] table without commands".to_owned()));
@@ -511,24 +451,16 @@ fn check_argv(argv: &[String], rule: Rule) -> Result<(), RecipeError> {
 }
 
 fn finish_version(version: VersionPatch, rule: Rule) -> Result<VersionPolicy, RecipeError> {
-    let VersionPatch {
-        policy,
-        abbrev,
-        exact,
-    } = version;
+    let VersionPatch { policy, abbrev, exact } = version;
     if abbrev.is_some_and(|digits| !(4..=40).contains(&digits)) {
-        return Err(rule(
-            "wants an abbreviation outside 4 to 40 hex digits".to_owned(),
-        ));
+        return Err(rule("wants an abbreviation outside 4 to 40 hex digits".to_owned()));
     }
     match (exact, policy) {
-        (Some(_), Some(_)) => Err(rule(
-            "gives both version.exact and version.policy".to_owned(),
-        )),
+        (Some(_), Some(_)) => Err(rule("gives both version.exact and version.policy".to_owned())),
         (Some(exact), None) if is_version(&exact) => Ok(VersionPolicy::Exact(exact)),
-        (Some(exact), None) => Err(rule(format!(
-            "has a version string that no git would print: {exact:?}"
-        ))),
+        (Some(exact), None) => {
+            Err(rule(format!("has a version string that no git would print: {exact:?}")))
+        }
         (None, None | Some(VersionPolicyName::Describe)) => Ok(VersionPolicy::Describe { abbrev }),
         (None, Some(VersionPolicyName::Paths)) => Ok(VersionPolicy::Paths { abbrev }),
     }
@@ -538,9 +470,7 @@ fn finish_version(version: VersionPatch, rule: Rule) -> Result<VersionPolicy, Re
 fn is_version(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 200
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-+/?~".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+/?~".contains(&b))
 }
 
 fn is_plain_name(name: &str) -> bool {
@@ -558,9 +488,7 @@ fn without_job_counts(args: Vec<String>) -> Vec<String> {
         if arg == "-j" || arg == "--jobs" {
             args.next_if(is_number);
         } else if !arg.starts_with("--jobs=")
-            && !arg
-                .strip_prefix("-j")
-                .is_some_and(|rest| is_number(&rest.to_owned()))
+            && !arg.strip_prefix("-j").is_some_and(|rest| is_number(&rest.to_owned()))
         {
             kept.push(arg);
         }
@@ -584,9 +512,7 @@ mod tests {
 
     #[test]
     fn job_counts_are_dropped_and_nothing_else() {
-        let args = [
-            "-j8", "V=1", "-j", "4", "--jobs=3", "--jobs", "2", "-j", "W=1", "-k", "-just",
-        ];
+        let args = ["-j8", "V=1", "-j", "4", "--jobs=3", "--jobs", "2", "-j", "W=1", "-k", "-just"];
         let kept = without_job_counts(args.iter().map(|arg| (*arg).to_owned()).collect());
         assert_eq!(kept, ["V=1", "W=1", "-k", "-just"]);
     }
@@ -605,27 +531,16 @@ mod tests {
     fn an_exact_version_replaces_the_policy() {
         let patch = RecipePatch::parse("[version]\nexact = 'v0.13.0-730-g84104bbb'").unwrap();
         let recipe = patch.over(builtin("klipper").unwrap()).finish().unwrap();
-        assert_eq!(
-            recipe.version,
-            VersionPolicy::Exact("v0.13.0-730-g84104bbb".into())
-        );
+        assert_eq!(recipe.version, VersionPolicy::Exact("v0.13.0-730-g84104bbb".into()));
         for bad in ["", "a b", "x;y", "$(x)", "`x`", "a\\nb"] {
             let patch = RecipePatch::parse(&format!("[version]\nexact = \"{bad}\"")).unwrap();
-            assert!(
-                patch.over(builtin("klipper").unwrap()).finish().is_err(),
-                "{bad}"
-            );
+            assert!(patch.over(builtin("klipper").unwrap()).finish().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn unknown_fields_show_their_line() {
-        let error = RecipePatch::parse("[build]\ngoal = ['x']")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("line 2") && error.contains("goal"),
-            "{error}"
-        );
+        let error = RecipePatch::parse("[build]\ngoal = ['x']").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("goal"), "{error}");
     }
 }

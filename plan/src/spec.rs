@@ -195,10 +195,7 @@ struct ToolchainTable {
 
 impl Default for ToolchainTable {
     fn default() -> Self {
-        Self {
-            image: "host".to_owned(),
-            digest: None,
-        }
+        Self { image: "host".to_owned(), digest: None }
     }
 }
 
@@ -210,14 +207,7 @@ struct MakeTable {
 }
 
 /// Words that a later format will give a meaning; a spec that uses one is for a newer kbs.
-const RESERVED: &[&str] = &[
-    "build",
-    "matrix",
-    "channel",
-    "channels",
-    "inputs",
-    "depends-on",
-];
+const RESERVED: &[&str] = &["build", "matrix", "channel", "channels", "inputs", "depends-on"];
 
 /// Reads the files that a spec names: what it is, and its path as written.
 pub type ReadFile<'a> = &'a dyn Fn(&str) -> std::io::Result<String>;
@@ -234,44 +224,21 @@ impl Spec {
         absolute: &dyn Fn(&str) -> String,
     ) -> Result<Self, SpecError> {
         let file: SpecFile = toml::from_str(text).map_err(|error| syntax(text, &error))?;
-        let SpecFile {
-            format,
-            project,
-            config,
-            toolchain,
-            version,
-            make,
-            env,
-            limits,
-            recipe,
-        } = file;
+        let SpecFile { format, project, config, toolchain, version, make, env, limits, recipe } =
+            file;
         if let Some(format) = format.filter(|format| *format != SPEC_FORMAT) {
-            return Err(rule(format!(
-                "it is of format {format}, this kbs reads {SPEC_FORMAT}"
-            )));
+            return Err(rule(format!("it is of format {format}, this kbs reads {SPEC_FORMAT}")));
         }
-        let ProjectTable {
-            recipe: builtin,
-            git,
-            source,
-            rev,
-            submodules,
-        } = project;
+        let ProjectTable { recipe: builtin, git, source, rev, submodules } = project;
         if builtin.is_none() && recipe.name.is_none() {
             return Err(rule("give project.recipe, or a [recipe] table with a name"));
         }
         if rev.trim().is_empty() {
-            return Err(rule(
-                "project.rev is empty; give a tag, a branch or a commit",
-            ));
+            return Err(rule("project.rev is empty; give a tag, a branch or a commit"));
         }
         let mut sugar = RecipePatch {
             version,
-            build: BuildPatch {
-                args: make.args,
-                goals: make.goals,
-                ..BuildPatch::default()
-            },
+            build: BuildPatch { args: make.args, goals: make.goals, ..BuildPatch::default() },
             ..RecipePatch::default()
         };
         sugar.source.submodules = submodules;
@@ -280,9 +247,7 @@ impl Spec {
             recipe: sugar.over(recipe),
             source: source_ask(git, source, absolute)?,
             rev,
-            config: config
-                .map(|table| config_ask(table, read_file))
-                .transpose()?,
+            config: config.map(|table| config_ask(table, read_file)).transpose()?,
             toolchain: toolchain_ask(toolchain, absolute),
             env,
             limits,
@@ -296,10 +261,7 @@ impl Spec {
     /// # Errors
     /// [`SpecError::Recipe`], or [`SpecError::Rule`] where spec and recipe contradict each other.
     pub fn resolve_recipe(&self) -> Result<Recipe, SpecError> {
-        let base = self
-            .builtin
-            .as_deref()
-            .map_or(Ok(RecipePatch::default()), recipe::builtin)?;
+        let base = self.builtin.as_deref().map_or(Ok(RecipePatch::default()), recipe::builtin)?;
         let mut recipe = self.recipe.clone().over(base).finish()?;
         for (name, value) in &self.env {
             check_env(name, value, &recipe)?;
@@ -320,24 +282,18 @@ impl Spec {
 }
 
 fn rule(reason: impl Into<String>) -> SpecError {
-    SpecError::Rule {
-        reason: reason.into(),
-    }
+    SpecError::Rule { reason: reason.into() }
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> SpecError {
     let mut detail = error.to_string();
-    let word = error
-        .span()
-        .and_then(|Range { start, end }| text.get(start..end));
+    let word = error.span().and_then(|Range { start, end }| text.get(start..end));
     if let Some(word) = word.filter(|word| RESERVED.contains(word)) {
         detail.push('`');
         detail.push_str(word);
         detail.push_str("` is reserved for a later spec format");
     }
-    SpecError::Syntax {
-        detail: detail.trim_end().to_owned(),
-    }
+    SpecError::Syntax { detail: detail.trim_end().to_owned() }
 }
 
 fn source_ask(
@@ -357,29 +313,17 @@ fn source_ask(
 
 /// `user@host:path`, as ssh remotes are often written.
 fn is_scp_like(git: &str) -> bool {
-    git.split_once(':')
-        .is_some_and(|(host, _)| host.contains('@') && !host.contains('/'))
+    git.split_once(':').is_some_and(|(host, _)| host.contains('@') && !host.contains('/'))
 }
 
 fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, SpecError> {
-    let ConfigTable {
-        file,
-        inline,
-        defconfig,
-        fragments,
-        set,
-        accept_drift,
-    } = table;
+    let ConfigTable { file, inline, defconfig, fragments, set, accept_drift } = table;
     let bases = usize::from(file.is_some()) + usize::from(inline.is_some());
     if bases + usize::from(defconfig.is_some()) > 1 {
-        return Err(rule(
-            "give only one of config.file, config.inline and config.defconfig",
-        ));
+        return Err(rule("give only one of config.file, config.inline and config.defconfig"));
     }
     if bases == 0 && defconfig.is_none() && fragments.is_empty() && set.is_empty() {
-        return Err(rule(
-            "[config] is empty; give file, inline, defconfig, fragments or set",
-        ));
+        return Err(rule("[config] is empty; give file, inline, defconfig, fragments or set"));
     }
     let open = |what, path: String| match read_file(&path) {
         Ok(text) => Ok(ConfigText { origin: path, text }),
@@ -387,10 +331,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
     };
     let base = match (file, inline) {
         (Some(path), _) => Some(open("the configuration", path)?),
-        (None, Some(text)) => Some(ConfigText {
-            origin: "inline".to_owned(),
-            text,
-        }),
+        (None, Some(text)) => Some(ConfigText { origin: "inline".to_owned(), text }),
         (None, None) => None,
     };
     Ok(ConfigAsk {
@@ -404,10 +345,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
             .into_iter()
             .map(|(symbol, value)| set_symbol(&symbol, value))
             .collect::<Result<_, _>>()?,
-        accept_drift: accept_drift
-            .into_iter()
-            .map(|symbol| bare(&symbol))
-            .collect(),
+        accept_drift: accept_drift.into_iter().map(|symbol| bare(&symbol)).collect(),
     })
 }
 
@@ -421,9 +359,7 @@ fn set_symbol(symbol: &str, value: SetValue) -> Result<(String, String), SpecErr
     let symbol = bare(symbol);
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if symbol.is_empty() || !symbol.bytes().all(plain) {
-        return Err(rule(format!(
-            "config.set has `{symbol}`, which cannot be a symbol"
-        )));
+        return Err(rule(format!("config.set has `{symbol}`, which cannot be a symbol")));
     }
     let is_hex = |text: &str| {
         text.strip_prefix("0x").is_some_and(|digits| {
@@ -447,9 +383,7 @@ fn set_symbol(symbol: &str, value: SetValue) -> Result<(String, String), SpecErr
 fn toolchain_ask(table: ToolchainTable, absolute: &dyn Fn(&str) -> String) -> ToolchainAsk {
     let ToolchainTable { image, digest } = table;
     let is_path = image.contains('/')
-        || std::path::Path::new(&image)
-            .extension()
-            .is_some_and(|ext| ext == "tar");
+        || std::path::Path::new(&image).extension().is_some_and(|ext| ext == "tar");
     let (image, pinned) = match image.split_once('@') {
         Some((name, digest)) if !is_path => (name.to_owned(), Some(digest.to_owned())),
         _ => (image, None),
@@ -459,10 +393,7 @@ fn toolchain_ask(table: ToolchainTable, absolute: &dyn Fn(&str) -> String) -> To
         path if is_path => ImageAsk::Path(absolute(path)),
         _ => ImageAsk::Named(image),
     };
-    ToolchainAsk {
-        image,
-        digest: digest.or(pinned),
-    }
+    ToolchainAsk { image, digest: digest.or(pinned) }
 }
 
 /// Names that decide what the sandbox promises, or that make the loader run something else.
@@ -495,17 +426,13 @@ const ENV_OWNED: &[&str] = &[
 fn check_env(name: &str, value: &str, recipe: &Recipe) -> Result<(), SpecError> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !name.bytes().all(word) {
-        return Err(rule(format!(
-            "`{name}` cannot be the name of an environment variable"
-        )));
+        return Err(rule(format!("`{name}` cannot be the name of an environment variable")));
     }
     if value.contains('\0') {
         return Err(rule(format!("env.{name} contains a NUL byte")));
     }
     if ENV_OWNED.contains(&name) || name.starts_with("LD_") {
-        return Err(rule(format!(
-            "env.{name} is decided by the sandbox and cannot be set"
-        )));
+        return Err(rule(format!("env.{name} is decided by the sandbox and cannot be set")));
     }
     let allowed = |pattern: &String| match pattern.split_once('*') {
         Some((head, tail)) => {
@@ -558,21 +485,14 @@ image = "arm"
         let error = read(&PRINTER.replace("rev =", "revision =")).unwrap_err();
         assert_eq!(error.class(), Class::User);
         let text = error.to_string();
-        assert!(
-            text.contains("line 5") && text.contains("revision"),
-            "{text}"
-        );
+        assert!(text.contains("line 5") && text.contains("revision"), "{text}");
     }
 
     #[test]
     fn words_of_later_formats_say_so() {
-        let text = read(&format!("{PRINTER}\n[[build]]\nname = 'x'"))
-            .unwrap_err()
-            .to_string();
+        let text = read(&format!("{PRINTER}\n[[build]]\nname = 'x'")).unwrap_err().to_string();
         assert!(text.contains("later spec format"), "{text}");
-        let text = read(&format!("format = 2\n{PRINTER}"))
-            .unwrap_err()
-            .to_string();
+        let text = read(&format!("format = 2\n{PRINTER}")).unwrap_err().to_string();
         assert!(text.contains("format 2"), "{text}");
     }
 
@@ -580,20 +500,11 @@ image = "arm"
     fn what_contradicts_or_is_missing_is_refused() {
         let cases = [
             (PRINTER.replace("file = \"skr.config\"", ""), "empty"),
-            (
-                PRINTER.replace("file = \"skr.config\"", "file = 'a'\ninline = 'b'"),
-                "only one",
-            ),
+            (PRINTER.replace("file = \"skr.config\"", "file = 'a'\ninline = 'b'"), "only one"),
             (PRINTER.replace("git = \"klipper.git\"", ""), "project.git"),
-            (
-                PRINTER.replace("[config]\nfile = \"skr.config\"", ""),
-                "needs a configuration",
-            ),
+            (PRINTER.replace("[config]\nfile = \"skr.config\"", ""), "needs a configuration"),
             (PRINTER.replace("skr.config", "nope.config"), "nope.config"),
-            (
-                PRINTER.replace("\"klipper\"", "\"kliper\""),
-                "no recipe `kliper`",
-            ),
+            (PRINTER.replace("\"klipper\"", "\"kliper\""), "no recipe `kliper`"),
             (format!("{PRINTER}[env]\nLD_PRELOAD = 'x'"), "LD_PRELOAD"),
             (format!("{PRINTER}[env]\nFOO = 'x'"), "env-allowed"),
         ];
@@ -610,14 +521,8 @@ image = "arm"
             "set = { CONFIG_A = true, B = false, C = 7, D = 'm', E = '0x1F', F = 'say \"hi\"' }",
         );
         let set = read(&text).unwrap().config.unwrap().set;
-        let spelled: Vec<_> = set
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        assert_eq!(
-            spelled,
-            ["A=y", "B=n", "C=7", "D=m", "E=0x1F", r#"F="say \"hi\"""#]
-        );
+        let spelled: Vec<_> = set.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(spelled, ["A=y", "B=n", "C=7", "D=m", "E=0x1F", r#"F="say \"hi\"""#]);
     }
 
     #[test]

@@ -57,10 +57,7 @@ impl Tree {
             match self.entries.get(&parent) {
                 Some(Entry::Directory) => {}
                 Some(_) => {
-                    return Err(TreeError {
-                        path,
-                        taken: parent,
-                    });
+                    return Err(TreeError { path, taken: parent });
                 }
                 None => self.insert(parent, Entry::Directory)?,
             }
@@ -71,10 +68,7 @@ impl Tree {
                 Ok(())
             }
             (Some(Entry::Directory), Entry::Directory) => Ok(()),
-            (Some(_), _) => Err(TreeError {
-                taken: path.clone(),
-                path,
-            }),
+            (Some(_), _) => Err(TreeError { taken: path.clone(), path }),
         }
     }
 
@@ -91,11 +85,7 @@ impl Tree {
     /// Every file: path, blob and size in bytes.
     pub fn files(&self) -> impl Iterator<Item = (&RelPath, BlobId, u64)> {
         self.entries.iter().filter_map(|(path, entry)| match entry {
-            Entry::File {
-                blob,
-                size,
-                executable: _,
-            } => Some((path, *blob, *size)),
+            Entry::File { blob, size, executable: _ } => Some((path, *blob, *size)),
             Entry::Symlink { .. } | Entry::Directory => None,
         })
     }
@@ -128,15 +118,8 @@ impl Tree {
                     field(&mut hasher, b"symlink");
                     field(&mut hasher, target.as_bytes());
                 }
-                Entry::File {
-                    blob,
-                    size,
-                    executable,
-                } => {
-                    field(
-                        &mut hasher,
-                        if *executable { b"executable" } else { b"file" },
-                    );
+                Entry::File { blob, size, executable } => {
+                    field(&mut hasher, if *executable { b"executable" } else { b"file" });
                     field(&mut hasher, blob.as_bytes());
                     field(&mut hasher, &size.to_le_bytes());
                 }
@@ -160,11 +143,7 @@ mod tests {
     }
 
     fn file(bytes: &[u8]) -> Entry {
-        Entry::File {
-            blob: BlobId::of(bytes),
-            size: bytes.len() as u64,
-            executable: false,
-        }
+        Entry::File { blob: BlobId::of(bytes), size: bytes.len() as u64, executable: false }
     }
 
     #[test]
@@ -185,22 +164,12 @@ mod tests {
             tree.insert(path("x"), entry).unwrap();
             tree.id()
         };
-        let Entry::File { blob, size, .. } = file(b"1") else {
-            unreachable!()
-        };
+        let Entry::File { blob, size, .. } = file(b"1") else { unreachable!() };
         let ids = [
             of(file(b"1")),
             of(file(b"2")),
-            of(Entry::File {
-                blob,
-                size,
-                executable: true,
-            }),
-            of(Entry::File {
-                blob,
-                size: 7,
-                executable: false,
-            }),
+            of(Entry::File { blob, size, executable: true }),
+            of(Entry::File { blob, size: 7, executable: false }),
             of(Entry::Symlink { target: "1".into() }),
             of(Entry::Directory),
             Tree::default().id(),
@@ -214,13 +183,7 @@ mod tests {
     fn the_bytes_never_move() {
         let mut tree = Tree::default();
         tree.insert(path("out/fw.bin"), file(b"firmware")).unwrap();
-        tree.insert(
-            path("latest"),
-            Entry::Symlink {
-                target: "out/fw.bin".into(),
-            },
-        )
-        .unwrap();
+        tree.insert(path("latest"), Entry::Symlink { target: "out/fw.bin".into() }).unwrap();
         insta::assert_snapshot!(tree.id(), @"tree:adb34eab709549a01b0544dae361df6a5a7674684c8583eff3e1ca267439c933");
     }
 }

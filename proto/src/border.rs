@@ -48,16 +48,7 @@ impl TryFrom<pb::Spec> for Spec {
     type Error = BorderError;
 
     fn try_from(spec: pb::Spec) -> Result<Self, BorderError> {
-        let pb::Spec {
-            recipe,
-            recipe_toml,
-            source,
-            rev,
-            config,
-            toolchain,
-            env,
-            limits,
-        } = spec;
+        let pb::Spec { recipe, recipe_toml, source, rev, config, toolchain, env, limits } = spec;
         Ok(Self {
             builtin: Some(recipe).filter(|name| !name.is_empty()),
             recipe: RecipePatch::parse(&recipe_toml)?,
@@ -76,16 +67,7 @@ impl TryFrom<pb::Spec> for Spec {
 
 impl From<Spec> for pb::Spec {
     fn from(spec: Spec) -> Self {
-        let Spec {
-            builtin,
-            recipe,
-            source,
-            rev,
-            config,
-            toolchain,
-            env,
-            limits,
-        } = spec;
+        let Spec { builtin, recipe, source, rev, config, toolchain, env, limits } = spec;
         Self {
             recipe: builtin.unwrap_or_default(),
             recipe_toml: recipe.to_toml(),
@@ -103,13 +85,7 @@ impl From<Spec> for pb::Spec {
 }
 
 fn config_from(config: pb::Config) -> ConfigAsk {
-    let pb::Config {
-        base,
-        defconfig,
-        fragments,
-        set,
-        accept_drift,
-    } = config;
+    let pb::Config { base, defconfig, fragments, set, accept_drift } = config;
     ConfigAsk {
         base: base.map(text_from),
         defconfig,
@@ -120,13 +96,7 @@ fn config_from(config: pb::Config) -> ConfigAsk {
 }
 
 fn config_to(config: ConfigAsk) -> pb::Config {
-    let ConfigAsk {
-        base,
-        defconfig,
-        fragments,
-        set,
-        accept_drift,
-    } = config;
+    let ConfigAsk { base, defconfig, fragments, set, accept_drift } = config;
     pb::Config {
         base: base.map(text_to),
         defconfig,
@@ -171,14 +141,7 @@ fn toolchain_to(toolchain: ToolchainAsk) -> pb::Toolchain {
 }
 
 fn limits_from(limits: pb::Limits) -> Limits {
-    let pb::Limits {
-        wall_s,
-        scratch_b,
-        log_b,
-        output_b,
-        open_files,
-        jobs,
-    } = limits;
+    let pb::Limits { wall_s, scratch_b, log_b, output_b, open_files, jobs } = limits;
     Limits {
         wall: wall_s.map(|seconds| Span(std::time::Duration::from_secs(seconds))),
         scratch: scratch_b.map(ByteSize),
@@ -190,14 +153,7 @@ fn limits_from(limits: pb::Limits) -> Limits {
 }
 
 fn limits_to(limits: &Limits) -> pb::Limits {
-    let Limits {
-        wall,
-        scratch,
-        log,
-        output,
-        open_files,
-        jobs,
-    } = limits;
+    let Limits { wall, scratch, log, output, open_files, jobs } = limits;
     pb::Limits {
         wall_s: wall.map(|span| span.0.as_secs()),
         scratch_b: scratch.map(|size| size.0),

@@ -18,11 +18,7 @@ pub async fn connect(socket: &Path) -> Result<Channel, tonic::transport::Error> 
     Endpoint::from_static("http://kbsd.local")
         .connect_with_connector(tower::service_fn(move |_| {
             let socket = socket.clone();
-            async move {
-                tokio::net::UnixStream::connect(socket)
-                    .await
-                    .map(TokioIo::new)
-            }
+            async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
         }))
         .await
 }

@@ -29,10 +29,7 @@ pub fn from_parts(class: Class, message: &str, help: Option<String>) -> Status {
         Class::Cancelled => (Code::Cancelled, "CANCELLED"),
         Class::Bug => (Code::Internal, "BUG"),
     };
-    let metadata: Vec<_> = help
-        .map(|help| (HELP.to_owned(), help))
-        .into_iter()
-        .collect();
+    let metadata: Vec<_> = help.map(|help| (HELP.to_owned(), help)).into_iter().collect();
     let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata.into_iter().collect());
     Status::with_error_details(code, message, details)
 }
@@ -51,9 +48,7 @@ pub struct Remote {
 /// Takes a status apart; one that no kbsd made is the environment's or a bug.
 pub fn from_status(status: &Status) -> Remote {
     let chain = status.message().lines().map(str::to_owned).collect();
-    let info = status
-        .get_details_error_info()
-        .filter(|info| info.domain == DOMAIN);
+    let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
     let Some(info) = info else {
         let class = match status.code() {
             Code::Cancelled => Class::Cancelled,
@@ -62,11 +57,7 @@ pub fn from_status(status: &Status) -> Remote {
             Code::Internal => Class::Bug,
             _ => Class::Environment,
         };
-        return Remote {
-            class,
-            chain,
-            help: None,
-        };
+        return Remote { class, chain, help: None };
     };
     let class = match info.reason.as_str() {
         "BUILD" => Class::Build,
@@ -76,11 +67,7 @@ pub fn from_status(status: &Status) -> Remote {
         "BUG" => Class::Bug,
         _ => Class::Environment,
     };
-    Remote {
-        class,
-        chain,
-        help: info.metadata.get(HELP).cloned(),
-    }
+    Remote { class, chain, help: info.metadata.get(HELP).cloned() }
 }
 
 #[cfg(test)]
