@@ -29,8 +29,10 @@ pub fn from_parts(class: Class, message: &str, help: Option<String>) -> Status {
         Class::Cancelled => (Code::Cancelled, "CANCELLED"),
         Class::Bug => (Code::Internal, "BUG"),
     };
-    let metadata: Vec<_> = help.map(|help| (HELP.to_owned(), help)).into_iter().collect();
-    let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata.into_iter().collect());
+    let details = match help {
+        Some(help) => ErrorDetails::with_error_info(reason, DOMAIN, [(HELP.to_owned(), help)]),
+        None => ErrorDetails::with_error_info(reason, DOMAIN, <[(String, String); 0]>::default()),
+    };
     Status::with_error_details(code, message, details)
 }
 
