@@ -1,0 +1,119 @@
+//! One file per subcommand.
+
+mod completion;
+mod daemon;
+mod doctor;
+mod image;
+mod log;
+mod ls;
+mod man;
+mod plan;
+mod realize;
+mod recipe;
+mod show;
+mod source;
+
+use std::process::ExitCode;
+
+use tokio::runtime::Builder;
+
+use crate::args::{Args, Global};
+use crate::connect::{Daemon, IDLE_EXIT};
+use crate::env::Env;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::place::Place;
+use crate::ui::Ui;
+
+/// What to do
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Realize(realize::RealizeArgs),
+    Plan(plan::PlanArgs),
+    Log(log::LogArgs),
+    Show(show::ShowArgs),
+    Ls(ls::LsArgs),
+    Source(source::SourceArgs),
+    Image(image::ImageArgs),
+    Recipe(recipe::RecipeArgs),
+    Daemon(daemon::DaemonArgs),
+    Doctor(doctor::DoctorArgs),
+    Completion(completion::CompletionArgs),
+    Man(man::ManArgs),
+}
+
+/// What every command that asks a daemon needs.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    /// The two streams.
+    pub(crate) ui: &'a mut Ui,
+    /// Where to look for a daemon.
+    pub(crate) place: Place,
+}
+
+impl Session<'_> {
+    /// The daemon, started where none answers.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn daemon(&mut self) -> Result<Daemon, CliError> {
+        let daemon = Daemon::reach(&self.place, Some(IDLE_EXIT)).await?;
+        match &daemon.socket {
+            Some(socket) if daemon.is_new => {
+                self.ui.detail(&format!("started a daemon on {}", socket.display()));
+            }
+            Some(socket) => self.ui.detail(&format!("using the daemon on {}", socket.display())),
+            None => self.ui.detail("doing the daemon's work in this process"),
+        }
+        Ok(daemon)
+    }
+}
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// What ended it early.
+pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliError> {
+    let Args { global, command } = args;
+    match command {
+        Command::Recipe(args) => recipe::run(&args, ui).map(ExitCode::from),
+        Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
+        Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
+        Command::Daemon(daemon::DaemonArgs { command: daemon::DaemonCommand::Run(args) }) => {
+            daemon::serve(args, &global, env)
+        }
+        command => ask(command, &global, env, ui).map(ExitCode::from),
+    }
+}
+
+/// Runs a command that asks a daemon.
+fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit, CliError> {
+    let place = Place::choose(global, env)?;
+    // A client alone waits for one thing at a time; a daemon in this process works meanwhile.
+    let mut runtime = match place {
+        Place::Here(_) => Builder::new_multi_thread(),
+        Place::Socket(_) | Place::State { .. } => Builder::new_current_thread(),
+    };
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::host("cannot start the runtime", &error))?;
+    let mut session = Session { ui, place };
+    let session = &mut session;
+    runtime.block_on(async {
+        match command {
+            Command::Realize(args) => realize::run(args, session).await,
+            Command::Plan(args) => plan::run(args, session).await,
+            Command::Log(args) => log::run(args, session).await,
+            Command::Show(args) => show::run(args, session).await,
+            Command::Ls(args) => ls::run(args, session).await,
+            Command::Source(args) => source::run(args, session).await,
+            Command::Image(args) => image::run(args, session).await,
+            Command::Doctor(args) => doctor::run(args, session).await,
+            Command::Daemon(args) => daemon::run(args, session).await,
+            Command::Recipe(_) | Command::Completion(_) | Command::Man(_) => {
+                unreachable!("these ask no daemon")
+            }
+        }
+    })
+}

@@ -1,0 +1,152 @@
+//! Finding a daemon, and starting one where none is.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kbs_plan::error::{Class, Help};
+use kbs_proto::client::MESSAGE_MAX_B;
+use kbs_proto::pb::builds_client::BuildsClient;
+use kbs_proto::pb::daemon_client::DaemonClient;
+use kbs_proto::pb::images_client::ImagesClient;
+use kbs_proto::pb::sources_client::SourcesClient;
+use tonic::transport::Channel;
+
+use crate::error::CliError;
+use crate::place::{Place, SOCKET_NAME};
+use crate::start::{Launch, start};
+
+/// How long a daemon that was started along the way stays without work.
+pub(crate) const IDLE_EXIT: Duration = Duration::from_mins(10);
+
+/// A daemon that answers.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    /// Where it listens; `None` in this process.
+    pub(crate) socket: Option<PathBuf>,
+    /// Whether it was started just now.
+    pub(crate) is_new: bool,
+    channel: Channel,
+    // Dropping it ends the daemon inside this process.
+    _inside: Option<kbs_daemon::InProcess>,
+}
+
+/// No daemon can be reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// Nobody listens there.
+    #[error("no daemon listens on {}", socket.display())]
+    Nobody {
+        /// Where.
+        socket: PathBuf,
+    },
+    /// The socket cannot be used.
+    #[error("cannot connect to the daemon on {}", socket.display())]
+    Refused {
+        /// Where.
+        socket: PathBuf,
+        /// Why.
+        source: tonic::transport::Error,
+    },
+}
+
+impl Help for ConnectError {
+    fn class(&self) -> Class {
+        Class::Environment
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Nobody { .. } => Some(
+                "start it with `kbs daemon start`, or give --state instead of --socket".to_owned(),
+            ),
+            Self::Refused { .. } => None,
+        }
+    }
+}
+
+macro_rules! clients {
+    ($($name:ident: $client:ident;)*) => {$(
+        /// A client of one service.
+        pub(crate) fn $name(&self) -> $client<Channel> {
+            $client::new(self.channel.clone()).max_decoding_message_size(MESSAGE_MAX_B)
+        }
+    )*};
+}
+
+impl Daemon {
+    clients! {
+        builds: BuildsClient;
+        sources: SourcesClient;
+        images: ImagesClient;
+        control: DaemonClient;
+    }
+
+    /// Finds the daemon of `place`, or starts one that leaves when idle for `idle_exit`.
+    ///
+    /// # Errors
+    /// Why no daemon answers, or why none could be started.
+    pub(crate) async fn reach(
+        place: &Place,
+        idle_exit: Option<Duration>,
+    ) -> Result<Self, CliError> {
+        if let Some(daemon) = Self::find(place).await? {
+            return Ok(daemon);
+        }
+        match place {
+            Place::Socket(socket) => Err(ConnectError::Nobody { socket: socket.clone() }.into()),
+            Place::Here(state) => {
+                let inside = kbs_daemon::in_process(kbs_daemon::Config::new(state)).await?;
+                let channel = inside.channel.clone();
+                Ok(Self { socket: None, is_new: true, channel, _inside: Some(inside) })
+            }
+            Place::State { shared: _, dir } => {
+                let program = std::env::current_exe()
+                    .map_err(|error| CliError::host("cannot tell where kbs is", &error))?;
+                Ok(start(&Launch { program: &program, state: dir, idle_exit }).await?)
+            }
+        }
+    }
+
+    /// Finds the daemon of `place`, `None` where none answers.
+    ///
+    /// # Errors
+    /// [`ConnectError::Refused`].
+    pub(crate) async fn find(place: &Place) -> Result<Option<Self>, ConnectError> {
+        match place {
+            Place::Here(_) => Ok(None),
+            Place::Socket(socket) => Self::at(socket).await,
+            Place::State { shared, dir } => {
+                if let Some(socket) = shared.as_deref().filter(|socket| socket.exists())
+                    && let Ok(Some(daemon)) = Self::at(socket).await
+                {
+                    return Ok(Some(daemon));
+                }
+                Self::at(&dir.join(SOCKET_NAME)).await
+            }
+        }
+    }
+
+    /// The daemon on `socket`, `None` where nobody listens: a left-over socket is as good as none.
+    ///
+    /// # Errors
+    /// [`ConnectError::Refused`].
+    pub(crate) async fn at(socket: &Path) -> Result<Option<Self>, ConnectError> {
+        match kbs_proto::client::connect(socket).await {
+            Ok(channel) => Ok(Some(Self {
+                socket: Some(socket.to_owned()),
+                is_new: false,
+                channel,
+                _inside: None,
+            })),
+            Err(error) if is_nobody(&error) => Ok(None),
+            Err(source) => Err(ConnectError::Refused { socket: socket.to_owned(), source }),
+        }
+    }
+}
+
+fn is_nobody(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused))
+}

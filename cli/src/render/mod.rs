@@ -1,0 +1,6 @@
+//! From messages to text and JSON.
+
+pub(crate) mod json;
+pub(crate) mod progress;
+pub(crate) mod table;
+pub(crate) mod text;

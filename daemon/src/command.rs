@@ -1,0 +1,109 @@
+//! The `kbsd` command.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use kbs_plan::error::{Class, Help};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::serve;
+
+/// Build firmware and kernels reproducibly, for every client of a socket
+#[derive(Debug, Parser)]
+#[command(name = "kbsd", version)]
+pub struct Arguments {
+    /// Where everything is kept
+    #[arg(long, env = "KBS_STATE", default_value = "/var/lib/kbs", value_name = "DIR")]
+    state: PathBuf,
+    /// Where to listen [default: kbsd.sock in the state directory]
+    #[arg(long, env = "KBS_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Leave after so many seconds without a client or a build
+    #[arg(long, value_name = "SECONDS")]
+    idle_exit: Option<u64>,
+    /// Builds at a time [default: one per four CPUs]
+    #[arg(long, value_name = "N")]
+    builds: Option<usize>,
+}
+
+/// Runs the `kbsd` command: reads its arguments, the program name first, and serves until told to
+/// stop. Returns the exit status.
+pub fn command(args: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let Arguments { state, socket, idle_exit, builds } = arguments;
+    let mut config = Config::new(&state);
+    config.socket = socket;
+    config.idle_exit = idle_exit.map(Duration::from_secs);
+    config.max_builds = builds;
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::from_default_env()
+                .add_directive(tracing::Level::INFO.into()),
+        )
+        .init();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let served = match runtime {
+        Ok(runtime) => runtime.block_on(run(config)),
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::from(3);
+        }
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(match error.class() {
+                Class::User | Class::NotFound => 2,
+                Class::Environment => 3,
+                Class::Build => 1,
+                Class::Cancelled => 4,
+                Class::Bug => 70,
+            })
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), serve::StartError> {
+    let leave = CancellationToken::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        if let Ok(mut asked) = signal(kind) {
+            let leave = leave.clone();
+            crate::engine::tasks::spawn(async move {
+                asked.recv().await;
+                leave.cancel();
+            });
+        }
+    }
+    serve::serve(config, leave).await
+}
+
+#[expect(clippy::print_stderr, reason = "the last words of a daemon that could not start")]
+fn report(error: &serve::StartError) {
+    eprintln!("error: {error}");
+    if let serve::StartError::State { problem, .. } = error {
+        eprintln!("  caused by: {problem}");
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        eprintln!("  caused by: {error}");
+        cause = error.source();
+    }
+    if let Some(help) = error.help() {
+        eprintln!("\nhelp: {help}");
+    }
+}

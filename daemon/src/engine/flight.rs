@@ -1,0 +1,290 @@
+//! One build per key: the first asker starts it, the others join, the last to leave stops it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kbs_plan::id::BuildKey;
+use kbs_sandbox::Job;
+use kbs_store::LogTail;
+
+use crate::engine::outcome::Outcome;
+use crate::engine::watch::{Happening, Watch};
+use crate::problem::Problem;
+
+/// Every build that is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    by_key: Mutex<BTreeMap<BuildKey, Arc<Flight>>>,
+}
+
+/// One build under way.
+#[derive(Debug, Default)]
+pub(crate) struct Flight {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    happened: Vec<Happening>,
+    log: Option<LogTail>,
+    log_b: u64,
+    log_complete: bool,
+    job: Option<Arc<Job>>,
+    waiters: usize,
+    abandoned: bool,
+    outcome: Option<Result<Outcome, Problem>>,
+}
+
+/// How a request got on board.
+pub(crate) enum Boarding {
+    /// Nobody builds this yet: the caller has to start it.
+    First(Arc<Flight>),
+    /// Somebody does.
+    Joined(Arc<Flight>),
+}
+
+impl Flights {
+    /// Joins the flight of `key`, or opens one; the caller is then one of its waiters.
+    ///
+    /// A flight that its last waiter has left takes nobody on board: a new one begins.
+    pub(crate) fn board(&self, key: BuildKey) -> Boarding {
+        let mut flights = lock(&self.by_key);
+        if let Some(flight) = flights.get(&key) {
+            let mut state = lock(&flight.state);
+            if !state.abandoned {
+                state.waiters += 1;
+                drop(state);
+                return Boarding::Joined(Arc::clone(flight));
+            }
+        }
+        let flight = Flight::boarded();
+        flights.insert(key, Arc::clone(&flight));
+        Boarding::First(flight)
+    }
+
+    /// The flight of `key`, without becoming one of its waiters.
+    pub(crate) fn get(&self, key: BuildKey) -> Option<Arc<Flight>> {
+        lock(&self.by_key).get(&key).cloned()
+    }
+
+    /// The keys of flights that begin with these hex digits.
+    pub(crate) fn keys_with(&self, prefix: &str) -> Vec<BuildKey> {
+        lock(&self.by_key).keys().filter(|key| key.hex().starts_with(prefix)).copied().collect()
+    }
+
+    /// Number of builds under way, waiting ones included.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.by_key).len()
+    }
+
+    /// Takes a finished flight off the list.
+    pub(crate) fn land(&self, key: BuildKey, flight: &Arc<Flight>) {
+        let mut flights = lock(&self.by_key);
+        if flights.get(&key).is_some_and(|listed| Arc::ptr_eq(listed, flight)) {
+            flights.remove(&key);
+        }
+    }
+
+    /// Has every waiter look again at whether it was withdrawn.
+    pub(crate) fn wake(&self) {
+        for flight in lock(&self.by_key).values() {
+            drop(lock(&flight.state));
+            flight.changed.notify_all();
+        }
+    }
+
+    /// Stops every build.
+    pub(crate) fn abandon_all(&self) {
+        for flight in lock(&self.by_key).values() {
+            flight.abandon(&mut lock(&flight.state));
+        }
+    }
+}
+
+impl Flight {
+    /// A flight with its first waiter on board.
+    pub(crate) fn boarded() -> Arc<Self> {
+        let flight = Self::default();
+        lock(&flight.state).waiters = 1;
+        Arc::new(flight)
+    }
+
+    /// Tells every waiter, also later ones, what happened.
+    pub(crate) fn tell(&self, happening: Happening) {
+        lock(&self.state).happened.push(happening);
+        self.changed.notify_all();
+    }
+
+    /// Tells every waiter something a person should know.
+    pub(crate) fn notice(&self, kind: &'static str, text: impl Into<String>) {
+        self.tell(Happening::Notice { kind, text: text.into() });
+    }
+
+    /// Runs `work` as a phase that every waiter sees, and returns how long it took, too.
+    pub(crate) fn phase<T>(
+        &self,
+        phase: &'static str,
+        detail: impl Into<String>,
+        work: impl FnOnce() -> Result<T, Problem>,
+    ) -> Result<(T, Duration), Problem> {
+        self.tell(Happening::Began { phase, detail: detail.into() });
+        let start = std::time::Instant::now();
+        let result = work();
+        let took = start.elapsed();
+        self.tell(Happening::Ended { phase, took });
+        result.map(|value| (value, took))
+    }
+
+    /// Whether the last waiter has left.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        lock(&self.state).abandoned
+    }
+
+    /// Gives waiters the log to follow.
+    pub(crate) fn set_log(&self, tail: LogTail) {
+        lock(&self.state).log = Some(tail);
+    }
+
+    /// Tells waiters that the log holds `size_b` decoded bytes now.
+    pub(crate) fn log_grew(&self, size_b: u64) {
+        lock(&self.state).log_b = size_b;
+        self.changed.notify_all();
+    }
+
+    /// Tells waiters that the log does not grow any more.
+    pub(crate) fn log_ended(&self) {
+        lock(&self.state).log_complete = true;
+        self.changed.notify_all();
+    }
+
+    /// Gives the flight the job to kill when its last waiter leaves.
+    pub(crate) fn set_job(&self, job: &Arc<Job>) {
+        let mut state = lock(&self.state);
+        state.job = Some(Arc::clone(job));
+        if state.abandoned {
+            job.kill();
+        }
+    }
+
+    /// Ends the flight.
+    pub(crate) fn finish(&self, outcome: Result<Outcome, Problem>) {
+        let mut state = lock(&self.state);
+        state.job = None;
+        state.log_complete = true;
+        state.outcome = Some(outcome);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the end, passing on what happens; `None` when the request was withdrawn.
+    ///
+    /// Leaves the flight either way; the last waiter to leave an unfinished one stops it.
+    pub(crate) fn wait(&self, watch: &Watch, want_log: bool) -> Option<Result<Outcome, Problem>> {
+        let mut seen = 0;
+        let mut log = want_log.then(|| Follower::new(0));
+        let result = loop {
+            let mut state = lock(&self.state);
+            while !watch.is_withdrawn()
+                && state.happened.len() == seen
+                && state.outcome.is_none()
+                && !log.as_ref().is_some_and(|log| log.is_behind(&state))
+            {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let news: Vec<_> = state.happened[seen..].to_vec();
+            seen = state.happened.len();
+            let outcome = state.outcome.clone();
+            let tail = state.log.clone();
+            drop(state);
+            if watch.is_withdrawn() {
+                break None;
+            }
+            for happening in news {
+                watch.tell(happening);
+            }
+            if let (Some(log), Some(tail)) = (&mut log, tail) {
+                log.catch_up(&tail, &mut |offset, data| {
+                    watch.tell(Happening::Log { offset, data })
+                });
+            }
+            if outcome.is_some() {
+                break outcome;
+            }
+        };
+        self.leave();
+        result
+    }
+
+    /// Passes on the log from `offset` until it ends or nobody reads it any more; returns how far it
+    /// came.
+    pub(crate) fn follow_log(
+        &self,
+        offset: u64,
+        is_withdrawn: &dyn Fn() -> bool,
+        send: &mut dyn FnMut(u64, Vec<u8>),
+    ) -> u64 {
+        let mut log = Follower::new(offset);
+        loop {
+            let mut state = lock(&self.state);
+            while !is_withdrawn() && !state.log_complete && !log.is_behind(&state) {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let (tail, complete) = (state.log.clone(), state.log_complete);
+            drop(state);
+            if let Some(tail) = tail {
+                log.catch_up(&tail, send);
+            }
+            if complete || is_withdrawn() {
+                return log.offset;
+            }
+        }
+    }
+
+    fn leave(&self) {
+        let mut state = lock(&self.state);
+        state.waiters -= 1;
+        if state.waiters == 0 && state.outcome.is_none() {
+            self.abandon(&mut state);
+        }
+    }
+
+    fn abandon(&self, state: &mut State) {
+        state.abandoned = true;
+        if let Some(job) = &state.job {
+            job.kill();
+        }
+        self.changed.notify_all();
+    }
+}
+
+/// Reads a log that is being written, from where it stopped last time.
+struct Follower {
+    offset: u64,
+}
+
+impl Follower {
+    fn new(offset: u64) -> Self {
+        Self { offset }
+    }
+
+    fn is_behind(&self, state: &State) -> bool {
+        state.log.is_some() && self.offset < state.log_b
+    }
+
+    fn catch_up(&mut self, tail: &LogTail, send: &mut dyn FnMut(u64, Vec<u8>)) {
+        use std::io::Read as _;
+        // A log that has moved to its place is read from there by whoever still wants it.
+        let Ok(Some(mut reader)) = tail.read(self.offset) else { return };
+        let mut chunk = vec![0; 64 << 10];
+        while let Ok(read @ 1..) = reader.read(&mut chunk) {
+            send(self.offset, chunk[..read].to_vec());
+            self.offset += read as u64;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,191 @@
+//! The engine: everything a service may ask for.
+//!
+//! Sync. Every request runs on a thread of its own, which may block; what is shared is behind the
+//! locks of [`locks`] and [`flight`].
+
+pub(crate) mod flight;
+pub(crate) mod locks;
+pub(crate) mod outcome;
+pub(crate) mod tasks;
+pub(crate) mod watch;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use kbs_image::Images;
+use kbs_plan::id::ConfigureKey;
+use kbs_plan::tree::Tree;
+use kbs_sandbox::{Helper, JailSpec, Job, SandboxError};
+use kbs_source::{Mirror, ProjectName};
+use kbs_store::{OutputRow, Store};
+
+use crate::config::Config;
+use crate::problem::{EngineError, Problem};
+use flight::Flights;
+use locks::{PerKey, Slots};
+
+/// The engine.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) mirror: Mirror,
+    pub(crate) images: Images,
+    pub(crate) flights: Flights,
+    pub(crate) slots: Slots,
+    pub(crate) syncing: PerKey<ProjectName>,
+    pub(crate) configuring: PerKey<ConfigureKey>,
+    pub(crate) importing: PerKey<String>,
+    pub(crate) ingesting: PerKey<[u8; 32]>,
+    helper: Mutex<Arc<Helper>>,
+    activity: Activity,
+    stopping: AtomicBool,
+    started: Instant,
+}
+
+impl Engine {
+    /// Opens the state directory.
+    ///
+    /// The helper starts first: while this process is still small, and before it holds anything
+    /// that a child should not.
+    ///
+    /// # Errors
+    /// Whatever keeps the state directory from being used.
+    pub(crate) fn open(config: Config) -> Result<Self, Problem> {
+        let helper = start_helper(&config.program)?;
+        let store = Store::open(&config.state_dir)?;
+        let mirror = Mirror::open_or_init(&store.paths().git())?;
+        let images = Images::new(store.paths().images(), store.paths().scratch());
+        Ok(Self {
+            slots: Slots::new(config.builds()),
+            store,
+            mirror,
+            images,
+            flights: Flights::default(),
+            syncing: PerKey::default(),
+            configuring: PerKey::default(),
+            importing: PerKey::default(),
+            ingesting: PerKey::default(),
+            helper: Mutex::new(helper),
+            activity: Activity::default(),
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            config,
+        })
+    }
+
+    /// Starts a jail; a helper that is gone is started again, once.
+    pub(crate) fn start_jail(
+        &self,
+        spec: &JailSpec,
+        log: &std::os::fd::OwnedFd,
+    ) -> Result<Arc<Job>, Problem> {
+        let copy = || {
+            log.try_clone()
+                .map_err(|source| EngineError::Sandbox { source: SandboxError::Send(source) })
+        };
+        let helper = Arc::clone(&self.helper.lock().unwrap_or_else(PoisonError::into_inner));
+        match helper.run(spec, copy()?) {
+            Err(SandboxError::HelperGone | SandboxError::Send(_)) => {}
+            started => {
+                return Ok(Arc::new(started.map_err(|source| EngineError::Sandbox { source })?));
+            }
+        }
+        let fresh = start_helper(&self.config.program)?;
+        *self.helper.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        let job = fresh.run(spec, copy()?).map_err(|source| EngineError::Sandbox { source })?;
+        Ok(Arc::new(job))
+    }
+
+    /// The files of an output.
+    pub(crate) fn tree(&self, row: &OutputRow) -> Result<Tree, Problem> {
+        let tree = self.store.tree(row.tree)?;
+        Ok(tree.ok_or(EngineError::Lost { what: "the listing of an output" })?)
+    }
+
+    /// Refuses new work while the daemon leaves.
+    pub(crate) fn check_open(&self) -> Result<(), Problem> {
+        if self.stopping.load(Ordering::SeqCst) {
+            Err(EngineError::Stopping.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes no new work from now on; with `Urgency::Now` running builds are stopped, too.
+    pub(crate) fn stop(&self, urgency: Urgency) {
+        self.stopping.store(true, Ordering::SeqCst);
+        if urgency == Urgency::Now {
+            self.flights.abandon_all();
+            self.wake();
+        }
+    }
+
+    /// Has everybody who waits look again at whether anybody waits for them.
+    pub(crate) fn wake(&self) {
+        self.flights.wake();
+        self.slots.wake();
+    }
+
+    /// Counts a request as long as the guard lives.
+    pub(crate) fn enter(self: &Arc<Self>) -> Present {
+        self.activity.present.fetch_add(1, Ordering::SeqCst);
+        Present(Arc::clone(self))
+    }
+
+    /// Number of requests under way.
+    pub(crate) fn present(&self) -> usize {
+        self.activity.present.load(Ordering::SeqCst)
+    }
+
+    /// How long nobody has asked for anything and nothing is being built.
+    pub(crate) fn idle_for(&self) -> Duration {
+        if self.present() > 0 || self.flights.len() > 0 {
+            return Duration::ZERO;
+        }
+        let last = *self.activity.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.unwrap_or(self.started).elapsed()
+    }
+
+    /// How long the engine has been open.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// How fast to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// When running builds have ended.
+    WhenDone,
+    /// At once; running builds are stopped.
+    Now,
+}
+
+#[derive(Debug, Default)]
+struct Activity {
+    present: AtomicUsize,
+    last: Mutex<Option<Instant>>,
+}
+
+/// Counts a request while it lives.
+#[derive(Debug)]
+pub(crate) struct Present(Arc<Engine>);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        *self.0.activity.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.0.activity.present.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn start_helper(program: &Path) -> Result<Arc<Helper>, EngineError> {
+    Helper::start(program).map(Arc::new).map_err(|source| EngineError::Sandbox { source })
+}
+
+/// Seconds since 1970, for records that people read; never for keys.
+pub(crate) fn now_unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

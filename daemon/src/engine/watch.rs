@@ -1,0 +1,112 @@
+//! What the one who asked gets to see while waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::problem::{EngineError, Problem};
+
+/// One thing that happened to a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Happening {
+    /// A phase began.
+    Began {
+        /// Which.
+        phase: &'static str,
+        /// What it works on, for people.
+        detail: String,
+    },
+    /// A phase ended.
+    Ended {
+        /// Which.
+        phase: &'static str,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Something a person should know.
+    Notice {
+        /// What kind, one word.
+        kind: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// Bytes of the build log.
+    Log {
+        /// Where they stand in it.
+        offset: u64,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+}
+
+/// Whether anybody still waits for a request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Withdrawal(Arc<AtomicBool>);
+
+impl Withdrawal {
+    /// Withdraws the request.
+    pub(crate) fn withdraw(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was withdrawn.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The line to the one who asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    events: mpsc::Sender<Happening>,
+    withdrawal: Withdrawal,
+}
+
+impl Watch {
+    /// A watch and the end where its events come out.
+    pub(crate) fn new(withdrawal: Withdrawal) -> (Self, mpsc::Receiver<Happening>) {
+        let (events, receiver) = mpsc::channel(256);
+        (Self { events, withdrawal }, receiver)
+    }
+
+    /// Tells what happened; blocks while a slow client catches up, and never fails: a client that
+    /// left is found by [`Watch::check`].
+    pub(crate) fn tell(&self, happening: Happening) {
+        drop(self.events.blocking_send(happening));
+    }
+
+    /// Tells something a person should know.
+    pub(crate) fn notice(&self, kind: &'static str, text: impl Into<String>) {
+        self.tell(Happening::Notice { kind, text: text.into() });
+    }
+
+    /// Whether anybody still waits.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.withdrawal.is_withdrawn()
+    }
+
+    /// Stops work that nobody waits for.
+    ///
+    /// # Errors
+    /// [`EngineError::Withdrawn`].
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        if self.is_withdrawn() { Err(EngineError::Withdrawn.into()) } else { Ok(()) }
+    }
+
+    /// Runs `work` as a phase that the client sees begin and end.
+    pub(crate) fn phase<T>(
+        &self,
+        phase: &'static str,
+        detail: impl Into<String>,
+        work: impl FnOnce() -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        self.check()?;
+        self.tell(Happening::Began { phase, detail: detail.into() });
+        let start = Instant::now();
+        let result = work();
+        self.tell(Happening::Ended { phase, took: start.elapsed() });
+        result
+    }
+}

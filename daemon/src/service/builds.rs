@@ -1,0 +1,355 @@
+//! `kbs.v1.Builds`.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use kbs_plan::id::BuildKey;
+use kbs_plan::spec::Spec;
+use kbs_plan::tree::Entry;
+use kbs_proto::border::need;
+use kbs_proto::pb::builds_server::Builds;
+use kbs_proto::{pb, status::to_status};
+use kbs_store::{Ending, Found, LookUp, OutputRow};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::encode;
+use super::stream::{self, Answer, answer};
+use crate::engine::{Engine, tasks};
+use crate::problem::{EngineError, Problem};
+use crate::stages::realize::{self, Reuse, Wish};
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct Service(pub(crate) Arc<Engine>);
+
+#[tonic::async_trait]
+impl Builds for Service {
+    type PlanStream = Answer<pb::Event>;
+    async fn plan(
+        &self,
+        request: Request<pb::PlanRequest>,
+    ) -> Result<Response<Self::PlanStream>, Status> {
+        let pb::PlanRequest { spec } = request.into_inner();
+        let spec = decode(spec)?;
+        let running = tasks::request(&self.0, move |engine, watch| {
+            let planned = realize::plan(engine, &spec, watch)?;
+            let key = planned.derivation.key();
+            let event = pb::Planned {
+                key: key.to_string(),
+                derivation_json: planned.derivation.canonical(),
+                cached: matches!(engine.store.output(key)?, LookUp::Found(_)),
+                config: planned.config.map(|config| config.text).unwrap_or_default(),
+            };
+            Ok(pb::Event { event: Some(pb::event::Event::Planned(event)) })
+        });
+        Ok(Response::new(stream::of(
+            running,
+            |happening| Some(encode::event(happening)),
+            |event| vec![event],
+        )))
+    }
+
+    type RealizeStream = Answer<pb::Event>;
+    async fn realize(
+        &self,
+        request: Request<pb::RealizeRequest>,
+    ) -> Result<Response<Self::RealizeStream>, Status> {
+        let reuse = match request.get_ref().reuse() {
+            pb::Reuse::Unspecified => Reuse::Take,
+            pb::Reuse::Rebuild => Reuse::Rebuild,
+            pb::Reuse::Check => Reuse::Check,
+        };
+        let pb::RealizeRequest { spec, reuse: _, keep_failed, log } = request.into_inner();
+        let wish = Wish { spec: decode(spec)?, reuse, keep_failed, want_log: log };
+        let running = tasks::request(&self.0, move |engine, watch| {
+            encode::ended(engine, realize::realize(engine, wish, watch)?)
+        });
+        Ok(Response::new(stream::of(
+            running,
+            |happening| Some(encode::event(happening)),
+            |event| vec![event],
+        )))
+    }
+
+    type LogStream = Answer<pb::LogChunk>;
+    async fn log(
+        &self,
+        request: Request<pb::LogRequest>,
+    ) -> Result<Response<Self::LogStream>, Status> {
+        let pb::LogRequest { key, offset, follow } = request.into_inner();
+        let (sender, receiver) = mpsc::channel(16);
+        let engine = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let _present = engine.enter();
+            if let Err(problem) = send_log(&engine, &key, offset, follow, &sender) {
+                drop(sender.blocking_send(Err(stream::status(&problem))));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn show(
+        &self,
+        request: Request<pb::ShowRequest>,
+    ) -> Result<Response<pb::ShowReply>, Status> {
+        let pb::ShowRequest { key } = request.into_inner();
+        let json = answer(&self.0, move |engine| show(engine, &key)).await?;
+        Ok(Response::new(pb::ShowReply { json: json.to_string() }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<pb::ListRequest>,
+    ) -> Result<Response<pb::ListReply>, Status> {
+        let asked = request.into_inner();
+        let entries = answer(&self.0, move |engine| list(engine, &asked)).await?;
+        Ok(Response::new(pb::ListReply { entries }))
+    }
+
+    type FetchStream = Answer<pb::FetchChunk>;
+    async fn fetch(
+        &self,
+        request: Request<pb::FetchRequest>,
+    ) -> Result<Response<Self::FetchStream>, Status> {
+        let pb::FetchRequest { key } = request.into_inner();
+        let (sender, receiver) = mpsc::channel(16);
+        let engine = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let _present = engine.enter();
+            if let Err(problem) = send_files(&engine, &key, &sender) {
+                drop(sender.blocking_send(Err(stream::status(&problem))));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn decode(spec: Option<pb::Spec>) -> Result<Spec, Status> {
+    need("spec", spec).and_then(Spec::try_from).map_err(|error| to_status(&error))
+}
+
+type Sender<T> = mpsc::Sender<Result<T, Status>>;
+
+/// The key that a prefix means, among outputs, failures and running builds.
+fn find(engine: &Engine, prefix: &str) -> Result<BuildKey, Problem> {
+    let digits = prefix.strip_prefix("key:").unwrap_or(prefix);
+    let running = engine.flights.keys_with(digits);
+    if let ([key], true) = (running.as_slice(), digits.len() >= 4) {
+        return Ok(*key);
+    }
+    match engine.store.find(prefix)? {
+        Found::One(key) => Ok(key),
+        Found::None => Err(EngineError::NotFound {
+            text: format!("nothing is known of `{prefix}`"),
+            help: Some("list what there is with `kbs ls` or `kbs ls --failed`".to_owned()),
+        }
+        .into()),
+        Found::Many(keys) => {
+            let keys: Vec<_> = keys.iter().take(8).map(ToString::to_string).collect();
+            let text = format!("`{prefix}` is the beginning of several keys");
+            Err(EngineError::Request {
+                text,
+                help: Some(format!("choose one of {}", keys.join(", "))),
+            }
+            .into())
+        }
+    }
+}
+
+fn send_log(
+    engine: &Engine,
+    key: &str,
+    mut offset: u64,
+    follow: bool,
+    sender: &Sender<pb::LogChunk>,
+) -> Result<(), Problem> {
+    let key = find(engine, key)?;
+    let mut send = |at: u64, data: Vec<u8>| {
+        drop(sender.blocking_send(Ok(pb::LogChunk { offset: at, data })));
+    };
+    if let Some(flight) = engine.flights.get(key) {
+        offset = flight.follow_log(offset, &|| !follow || sender.is_closed(), &mut send);
+        if !follow {
+            return Ok(());
+        }
+    }
+    // A key may have failed and been built: the later log is the one that is meant.
+    let failed = engine.store.failure(key)?.map(|row| row.record.created_unix_s);
+    let built = engine.store.output(key)?.found().map(|row| row.record.created_unix_s);
+    let ending = if failed > built { Ending::Failed } else { Ending::Succeeded };
+    let Some(mut log) = engine.store.read_log(key, ending, offset)? else {
+        let text = format!("no log of {key} is kept");
+        return Err(EngineError::NotFound { text, help: None }.into());
+    };
+    let mut chunk = vec![0; 256 << 10];
+    loop {
+        let read = log.read(&mut chunk).map_err(|source| EngineError::Host {
+            action: "read the log of",
+            path: key.to_string().into(),
+            source,
+        })?;
+        if read == 0 || sender.is_closed() {
+            return Ok(());
+        }
+        send(offset, chunk[..read].to_vec());
+        offset += read as u64;
+    }
+}
+
+fn output_row(engine: &Engine, key: BuildKey) -> Result<OutputRow, Problem> {
+    match engine.store.output(key)? {
+        LookUp::Found(row) => Ok(*row),
+        LookUp::Absent => Err(EngineError::NotFound {
+            text: format!("there is no output of {key}"),
+            help: Some(
+                "build it with `kbs realize`, or see `kbs log` for why it failed".to_owned(),
+            ),
+        }
+        .into()),
+        LookUp::Dropped { reason, moved_to: _ } => Err(EngineError::NotFound {
+            text: format!("the output of {key} was damaged and set aside: {reason}"),
+            help: Some("run `kbs realize` again".to_owned()),
+        }
+        .into()),
+    }
+}
+
+fn show(engine: &Engine, prefix: &str) -> Result<serde_json::Value, Problem> {
+    let key = find(engine, prefix)?;
+    if engine.flights.get(key).is_some() {
+        return Ok(serde_json::json!({ "key": key, "state": "running" }));
+    }
+    let derivation =
+        |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap_or_default() };
+    if let LookUp::Found(row) = engine.store.output(key)? {
+        let path = engine.store.output_path(&row);
+        let mut shown = serde_json::to_value(&row).unwrap_or_default();
+        let tree = engine.tree(&row)?;
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("derivation".to_owned(), derivation(&row.record.derivation));
+            fields.insert("path".to_owned(), path.display().to_string().into());
+            fields.insert("state".to_owned(), "built".into());
+            fields.insert("files".to_owned(), serde_json::to_value(&tree).unwrap_or_default());
+        }
+        return Ok(shown);
+    }
+    let Some(row) = engine.store.failure(key)? else {
+        return output_row(engine, key).map(|_| serde_json::Value::Null);
+    };
+    let mut shown = serde_json::to_value(&row).unwrap_or_default();
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("derivation".to_owned(), derivation(&row.record.derivation));
+        fields.insert("state".to_owned(), "failed".into());
+    }
+    Ok(shown)
+}
+
+fn list(engine: &Engine, asked: &pb::ListRequest) -> Result<Vec<pb::ListEntry>, Problem> {
+    let pb::ListRequest { project, limit, failed } = asked;
+    let limit = if *limit == 0 { usize::MAX } else { *limit as usize };
+    let wanted = |name: &str| project.is_empty() || project == name;
+    if *failed {
+        let rows = engine.store.failures()?.into_iter().filter(|row| wanted(&row.record.project));
+        return Ok(rows
+            .take(limit)
+            .map(|row| pb::ListEntry {
+                key: row.record.key.to_string(),
+                name: row.record.name,
+                project: row.record.project,
+                version: row.record.version,
+                commit: row.record.commit,
+                size_b: 0,
+                created_unix_s: row.record.created_unix_s,
+                path: String::new(),
+                failure: row.record.reason,
+            })
+            .collect());
+    }
+    let rows = engine.store.outputs()?.into_iter().filter(|row| wanted(&row.record.project));
+    Ok(rows
+        .take(limit)
+        .map(|row| pb::ListEntry {
+            path: engine.store.output_path(&row).display().to_string(),
+            key: row.record.key.to_string(),
+            name: row.record.name,
+            project: row.record.project,
+            version: row.record.version,
+            commit: row.record.commit,
+            size_b: row.size_b,
+            created_unix_s: row.record.created_unix_s,
+            failure: String::new(),
+        })
+        .collect())
+}
+
+fn send_files(
+    engine: &Engine,
+    prefix: &str,
+    sender: &Sender<pb::FetchChunk>,
+) -> Result<(), Problem> {
+    let row = output_row(engine, find(engine, prefix)?)?;
+    let tree = engine.tree(&row)?;
+    let send = |part: pb::fetch_chunk::Part| {
+        drop(sender.blocking_send(Ok(pb::FetchChunk { part: Some(part) })));
+    };
+    send(pb::fetch_chunk::Part::MetaJson(build_meta(&row, &tree)));
+    for (path, entry) in tree.iter() {
+        match entry {
+            Entry::Directory => {}
+            Entry::Symlink { target } => send(pb::fetch_chunk::Part::Link(pb::OutputLink {
+                path: path.to_string(),
+                target: target.clone(),
+            })),
+            Entry::File { blob, size, executable } => {
+                send(pb::fetch_chunk::Part::File(pb::OutputFile {
+                    path: path.to_string(),
+                    size_b: *size,
+                    blob: blob.to_string(),
+                    executable: *executable,
+                }));
+                let mut bytes = engine.store.read_blob(*blob)?;
+                let mut chunk = vec![0; 256 << 10];
+                loop {
+                    let read = bytes.read(&mut chunk).map_err(|source| EngineError::Host {
+                        action: "read the artifact",
+                        path: path.as_path().to_owned(),
+                        source,
+                    })?;
+                    if read == 0 {
+                        break;
+                    }
+                    if sender.is_closed() {
+                        return Ok(());
+                    }
+                    send(pb::fetch_chunk::Part::Data(chunk[..read].to_vec()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `build-meta.json` as it leaves the store: what decides the bytes and what they are. Times and
+/// machines are left out, so the document is the same wherever the output was built.
+fn build_meta(row: &OutputRow, tree: &kbs_plan::tree::Tree) -> String {
+    let record = &row.record;
+    let derivation: serde_json::Value =
+        serde_json::from_str(&record.derivation).unwrap_or_default();
+    let meta = serde_json::json!({
+        "key": record.key,
+        "project": record.project,
+        "commit": record.commit,
+        "version": record.version,
+        "config": record.config,
+        "toolchain": record.toolchain,
+        "tree": row.tree,
+        "size": row.size_b,
+        "files": tree,
+        "derivation": derivation,
+    });
+    let mut text = serde_json::to_string_pretty(&meta).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,114 @@
+//! Engine values as messages.
+
+use kbs_plan::tree::{Entry, Tree};
+use kbs_proto::pb;
+use kbs_store::OutputRow;
+
+use crate::engine::Engine;
+use crate::engine::outcome::{Difference, Failure, Outcome};
+use crate::engine::watch::Happening;
+use crate::problem::Problem;
+
+fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A happening as an event.
+pub(crate) fn event(happening: Happening) -> pb::Event {
+    let event = match happening {
+        Happening::Began { phase, detail } => {
+            pb::event::Event::Phase(pb::Phase { name: phase.to_owned(), detail, took_ms: None })
+        }
+        Happening::Ended { phase, took } => pb::event::Event::Phase(pb::Phase {
+            name: phase.to_owned(),
+            detail: String::new(),
+            took_ms: Some(millis(took)),
+        }),
+        Happening::Notice { kind, text } => {
+            pb::event::Event::Notice(pb::Notice { kind: kind.to_owned(), text })
+        }
+        Happening::Log { offset, data } => pb::event::Event::Log(pb::LogChunk { offset, data }),
+    };
+    pb::Event { event: Some(event) }
+}
+
+/// The end of a request as an event.
+pub(crate) fn ended(engine: &Engine, outcome: Outcome) -> Result<pb::Event, Problem> {
+    let (key, how) = match outcome {
+        Outcome::Output { row, built } => {
+            let key = row.record.key;
+            (key, pb::ended::How::Output(output(engine, &row, built)?))
+        }
+        Outcome::Failure { key, failure } => (key, pb::ended::How::Failure(self::failure(failure))),
+        Outcome::Checked { key, differences } => {
+            let check = pb::CheckResult {
+                identical: differences.is_empty(),
+                differences: differences.into_iter().map(difference).collect(),
+            };
+            (key, pb::ended::How::Check(check))
+        }
+    };
+    let ended = pb::Ended { key: key.to_string(), how: Some(how) };
+    Ok(pb::Event { event: Some(pb::event::Event::Ended(ended)) })
+}
+
+fn failure(failure: Failure) -> pb::Failure {
+    let Failure { cause, text, command, tail, kept } = failure;
+    pb::Failure {
+        cause: cause.word().to_owned(),
+        text,
+        code: cause.code(),
+        command,
+        tail,
+        kept: kept.map(|path| path.display().to_string()).unwrap_or_default(),
+    }
+}
+
+fn difference(difference: Difference) -> pb::FileDifference {
+    let Difference { path, offset, text } = difference;
+    pb::FileDifference { path, offset, text }
+}
+
+/// An output as a message.
+pub(crate) fn output(engine: &Engine, row: &OutputRow, built: bool) -> Result<pb::Output, Problem> {
+    let record = &row.record;
+    let tree = engine.tree(row)?;
+    Ok(pb::Output {
+        path: engine.store.output_path(row).display().to_string(),
+        name: record.name.clone(),
+        tree: row.tree.to_string(),
+        commit: record.commit.clone(),
+        version: record.version.clone(),
+        toolchain: record.toolchain.clone(),
+        config_hash: record.config.map(|hash| hash.to_string()).unwrap_or_default(),
+        built,
+        size_b: row.size_b,
+        files: files(&tree),
+        phases: record
+            .phases
+            .iter()
+            .map(|phase| pb::PhaseTime { name: phase.name.clone(), took_ms: phase.took_ms })
+            .collect(),
+        usage: Some(pb::Usage {
+            user_ms: record.usage.user_ms,
+            system_ms: record.usage.system_ms,
+            max_rss_b: record.usage.max_rss_b,
+        }),
+        created_unix_s: record.created_unix_s,
+        marks: record.marks.iter().cloned().collect(),
+    })
+}
+
+/// The files of an output.
+pub(crate) fn files(tree: &Tree) -> Vec<pb::OutputFile> {
+    let file = |(path, entry): (&kbs_plan::path::RelPath, &Entry)| match entry {
+        Entry::File { blob, size, executable } => Some(pb::OutputFile {
+            path: path.to_string(),
+            size_b: *size,
+            blob: blob.to_string(),
+            executable: *executable,
+        }),
+        Entry::Symlink { .. } | Entry::Directory => None,
+    };
+    tree.iter().filter_map(file).collect()
+}

@@ -1,0 +1,35 @@
+//! The gRPC services: decode, ask the engine, encode.
+
+mod builds;
+mod daemon;
+mod encode;
+mod images;
+mod sources;
+mod stream;
+
+use std::sync::Arc;
+
+use kbs_proto::client::MESSAGE_MAX_B;
+use kbs_proto::pb::builds_server::BuildsServer;
+use kbs_proto::pb::daemon_server::DaemonServer;
+use kbs_proto::pb::images_server::ImagesServer;
+use kbs_proto::pb::sources_server::SourcesServer;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+
+use crate::engine::Engine;
+
+/// Every service over one engine; `leave` is cancelled when a client asks the daemon to stop.
+pub(crate) fn router(engine: &Arc<Engine>, leave: &CancellationToken) -> Router {
+    let engine = || Arc::clone(engine);
+    Server::builder()
+        .add_service(
+            BuildsServer::new(builds::Service(engine())).max_decoding_message_size(MESSAGE_MAX_B),
+        )
+        .add_service(SourcesServer::new(sources::Service(engine())))
+        .add_service(
+            ImagesServer::new(images::Service(engine())).max_decoding_message_size(MESSAGE_MAX_B),
+        )
+        .add_service(DaemonServer::new(daemon::Service { engine: engine(), leave: leave.clone() }))
+}

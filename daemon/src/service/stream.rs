@@ -1,0 +1,71 @@
+//! A running request as a stream of messages.
+
+use std::pin::Pin;
+
+use kbs_proto::status::to_status;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use crate::engine::tasks::{self, Running};
+use crate::engine::watch::Happening;
+use crate::problem::{EngineError, Problem};
+
+/// What a streaming method answers with.
+pub(crate) type Answer<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The status of an error.
+pub(crate) fn status(problem: &Problem) -> Status {
+    to_status(problem.as_help())
+}
+
+/// The stream of a request: each happening, then what its result says.
+pub(crate) fn of<T, M>(
+    running: Running<Result<T, Problem>>,
+    each: impl Fn(Happening) -> Option<M> + Send + 'static,
+    last: impl FnOnce(T) -> Vec<M> + Send + 'static,
+) -> Answer<M>
+where
+    T: Send + 'static,
+    M: Send + 'static,
+{
+    let Running { mut happenings, result, guard } = running;
+    let (sender, receiver) = mpsc::channel(16);
+    tasks::spawn(async move {
+        // Held until the client has left or has everything: leaving early withdraws the request.
+        let _guard = guard;
+        while let Some(happening) = happenings.recv().await {
+            if let Some(message) = each(happening)
+                && sender.send(Ok(message)).await.is_err()
+            {
+                return;
+            }
+        }
+        let end = match result.await {
+            Ok(Ok(value)) => last(value).into_iter().map(Ok).collect(),
+            Ok(Err(problem)) => vec![Err(status(&problem))],
+            Err(_) => vec![Err(to_status(&EngineError::Lost { what: "the thread of a request" }))],
+        };
+        for message in end {
+            drop(sender.send(message).await);
+        }
+    });
+    Box::pin(ReceiverStream::new(receiver))
+}
+
+/// Runs short sync work and answers with its result.
+pub(crate) async fn answer<T: Send + 'static>(
+    engine: &std::sync::Arc<crate::engine::Engine>,
+    work: impl FnOnce(&crate::engine::Engine) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Status> {
+    let engine = std::sync::Arc::clone(engine);
+    let done = tokio::task::spawn_blocking(move || {
+        let _present = engine.enter();
+        work(&engine)
+    });
+    match done.await {
+        Ok(result) => result.map_err(|problem| status(&problem)),
+        Err(_) => Err(to_status(&EngineError::Lost { what: "the thread of a request" })),
+    }
+}

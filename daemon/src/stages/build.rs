@@ -1,0 +1,379 @@
+//! Builds a derivation in a jail and keeps what it made.
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kbs_plan::derivation::Derivation;
+use kbs_plan::id::{BuildKey, ContentKey};
+use kbs_plan::tree::Tree;
+use kbs_sandbox::{
+    Finished, JailFile, JailPath, JailSpec, Limits, Outcome as JailOutcome, Scratch, Step, Usage,
+};
+use kbs_source::Selection;
+use kbs_store::{FailureRecord, LogFile, LogWriter, OutputRecord, OutputRow, Phase};
+
+use super::collect::{self, Unfit};
+use super::image::Toolchain;
+use crate::config::Decided;
+use crate::contract;
+use crate::engine::flight::Flight;
+use crate::engine::outcome::{Cause, Failure, Outcome};
+use crate::engine::{Engine, now_unix_s};
+use crate::problem::{EngineError, Problem};
+
+/// Everything a build needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) derivation: Derivation,
+    pub(crate) key: BuildKey,
+    pub(crate) content: ContentKey,
+    pub(crate) selection: Selection,
+    pub(crate) toolchain: Toolchain,
+    /// The normalised configuration.
+    pub(crate) config: Option<String>,
+    /// The ref as asked.
+    pub(crate) asked_ref: String,
+    pub(crate) limits: Decided,
+    pub(crate) keep_failed: bool,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What came out of the jail.
+pub(crate) enum Made {
+    /// Artifacts, ingested.
+    Artifacts { tree: Tree, log: LogFile, usage: Usage, phases: Vec<Phase>, notes: Vec<String> },
+    /// A failure, with the log.
+    Failed { failure: Failure, log: LogFile, phases: Vec<Phase> },
+}
+
+/// Builds, then commits the output or records the failure.
+pub(crate) fn build(engine: &Engine, flight: &Flight, order: &Order) -> Result<Outcome, Problem> {
+    match make(engine, flight, order)? {
+        Made::Artifacts { tree, log, usage, mut phases, notes } => {
+            let (row, _) = flight.phase("store", "", || {
+                let mut record = record(order, std::mem::take(&mut phases), usage);
+                record.warnings.extend(notes);
+                Ok(engine.store.commit(&record, &tree, Some(log))?)
+            })?;
+            Ok(Outcome::Output { row, built: true })
+        }
+        Made::Failed { failure, log, phases } => {
+            let record = failure_record(order, &failure, phases);
+            engine.store.record_failure(&record, Some(log))?;
+            Ok(Outcome::Failure { key: order.key, failure })
+        }
+    }
+}
+
+/// Runs the jail and collects, without committing anything.
+pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Made, Problem> {
+    let _slot = engine.slots.take(|| flight.is_abandoned()).ok_or(EngineError::Withdrawn)?;
+    let mut phases = Vec::new();
+    let (source, took) =
+        flight.phase("ingest", "", || super::ingest::ingest(engine, &order.selection))?;
+    phases.push(phase("ingest", took));
+    let kept =
+        order.keep_failed.then(|| engine.store.paths().root().join("kept").join(order.key.hex()));
+    if let Some(dir) = &kept {
+        fresh_dir(dir)?;
+    }
+    let spec = jail_spec(order, source, kept.clone());
+    let (run, took) = flight.phase("build", order.derivation.output_name(), || {
+        run(engine, flight, &spec, order.limits.log_b)
+    })?;
+    phases.push(phase("build", took));
+    let Run { finished, log, tail } = run;
+    if flight.is_abandoned() {
+        return Err(EngineError::Withdrawn.into());
+    }
+    let Finished { outcome, usage, took: _, dirs } = finished;
+    let failed = |cause, text, step: Option<usize>, tail: &Tail| Failure {
+        cause,
+        text,
+        command: step
+            .and_then(|step| spec.steps.get(step))
+            .map(|step| step.argv.clone())
+            .unwrap_or_default(),
+        tail: tail.text(),
+        kept: kept.clone(),
+    };
+    let failure = match outcome {
+        JailOutcome::Succeeded => None,
+        JailOutcome::SetupFailed(failure) => return Err(EngineError::Refused { failure }.into()),
+        JailOutcome::Failed { step, code } => {
+            let text = format!("`{}` exited with {code}", command_line(&spec, step));
+            Some(failed(Cause::Exit(code), text, Some(step), &tail))
+        }
+        JailOutcome::Signaled { step, signal } => {
+            let text = format!("`{}` was ended by signal {signal}", command_line(&spec, step));
+            Some(failed(Cause::Signal(signal), text, Some(step), &tail))
+        }
+        JailOutcome::TimedOut => {
+            let text = format!(
+                "the build took longer than limits.wall allows ({} s)",
+                order.limits.wall.as_secs()
+            );
+            Some(failed(Cause::TimeOut, text, None, &tail))
+        }
+        JailOutcome::Killed => return Err(EngineError::Withdrawn.into()),
+        JailOutcome::Lost { signal } => {
+            let text = format!(
+                "the build's first process was ended from outside by signal {signal}; most often memory ran out"
+            );
+            Some(failed(Cause::Signal(signal), text, None, &tail))
+        }
+    };
+    if let Some(failure) = failure {
+        return Ok(Made::Failed { failure, log, phases });
+    }
+    let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
+    let notes = config_notes(order, &dirs.src);
+    for note in &notes {
+        flight.notice("dirty-config", note.clone());
+    }
+    let (collected, took) = flight.phase("collect", "", || {
+        collect::collect(
+            dirs,
+            &order.derivation.collect,
+            order.limits.output_b,
+            engine.store.ingest()?,
+        )
+    })?;
+    phases.push(phase("collect", took));
+    match collected {
+        Ok(tree) => {
+            // Only failures are kept.
+            if let Some(dir) = &kept {
+                drop(kbs_sandbox::remove_scratch(dir));
+            }
+            Ok(Made::Artifacts { tree, log, usage, phases, notes })
+        }
+        Err(Unfit { cause, text }) => {
+            Ok(Made::Failed { failure: failed(cause, text, None, &tail), log, phases })
+        }
+    }
+}
+
+fn phase(name: &str, took: Duration) -> Phase {
+    Phase { name: name.to_owned(), took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
+}
+
+fn command_line(spec: &JailSpec, step: usize) -> String {
+    spec.steps.get(step).map(|step| step.argv.join(" ")).unwrap_or_default()
+}
+
+fn fresh_dir(dir: &std::path::Path) -> Result<(), EngineError> {
+    let host = |source| EngineError::Host {
+        action: "prepare the directory to keep",
+        path: dir.to_owned(),
+        source,
+    };
+    if dir.exists() {
+        kbs_sandbox::remove_scratch(dir).map_err(host)?;
+    }
+    std::fs::create_dir_all(dir).map_err(host)
+}
+
+fn jail_spec(order: &Order, source: PathBuf, kept: Option<PathBuf>) -> JailSpec {
+    let Derivation { head, version, epoch, subdir, prepare, goals, args, env, .. } =
+        &order.derivation;
+    let work_dir = contract::work_dir(subdir.as_deref());
+    let inside = |path: &str| JailPath::new(path).expect("a checked path below /build");
+    let file = |path: &str, bytes: Vec<u8>, mode| JailFile { path: inside(path), bytes, mode };
+    let git = contract::git_program(head, version, *epoch);
+    let mut files = vec![
+        file(&format!("{}/git", contract::TOOLS), git.into_bytes(), 0o755),
+        // Version scripts ask git only where this exists.
+        file(&format!("{}/.git/HEAD", contract::SRC), format!("{head}\n").into_bytes(), 0o644),
+    ];
+    if let Some(config) = &order.config {
+        files.push(file(&format!("{work_dir}/.config"), config.clone().into_bytes(), 0o644));
+    }
+    let mut make = vec!["make".to_owned(), format!("-j{}", order.limits.jobs)];
+    make.extend(args.iter().chain(goals).cloned());
+    JailSpec {
+        root: order.toolchain.rootfs.clone(),
+        source: Some(source),
+        inputs: Vec::new(),
+        files,
+        steps: prepare
+            .iter()
+            .cloned()
+            .chain([make])
+            .map(|argv| Step { argv, cwd: inside(&work_dir) })
+            .collect(),
+        env: contract::environment(env, &work_dir, *epoch),
+        limits: Limits {
+            wall: Some(order.limits.wall),
+            scratch_b: order.limits.scratch_b,
+            open_files: order.limits.open_files,
+            ..Limits::default()
+        },
+        scratch: kept.map_or(Scratch::Memory, Scratch::Directory),
+    }
+}
+
+/// A jail that is over, and its log.
+struct Run {
+    finished: Finished,
+    log: LogFile,
+    tail: Tail,
+}
+
+fn run(engine: &Engine, flight: &Flight, spec: &JailSpec, log_b: u64) -> Result<Run, Problem> {
+    let lost = |source| EngineError::Sandbox { source: kbs_sandbox::SandboxError::Send(source) };
+    let log = engine.store.log_writer(log_b)?;
+    flight.set_log(log.tail());
+    let (reader, writer) = std::io::pipe().map_err(lost)?;
+    let writer = OwnedFd::from(writer);
+    let job = engine.start_jail(spec, &writer)?;
+    drop(writer);
+    flight.set_job(&job);
+    // The pipe ends when the last process of the jail is gone; until then it must be drained.
+    let waiter = Arc::clone(&job);
+    let (pumped, finished) = std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || waiter.wait());
+        let pumped = pump(reader, log, flight, &job);
+        (pumped, waiting.join())
+    });
+    let (log, tail) = pumped?;
+    flight.log_ended();
+    let finished = finished
+        .map_err(|_| EngineError::Lost { what: "the thread that waits for a jail" })?
+        .map_err(|source| EngineError::Sandbox { source })?;
+    Ok(Run { finished, log: log.finish()?, tail })
+}
+
+/// Copies what the build prints into its log until every process of it is gone.
+fn pump(
+    mut reader: impl std::io::Read,
+    mut log: LogWriter,
+    flight: &Flight,
+    job: &kbs_sandbox::Job,
+) -> Result<(LogWriter, Tail), Problem> {
+    let mut tail = Tail::default();
+    let mut chunk = vec![0; 64 << 10];
+    let mut seen_b = 0;
+    loop {
+        let read = match reader.read(&mut chunk) {
+            Ok(0) | Err(_) => return Ok((log, tail)),
+            Ok(read) => read,
+        };
+        tail.push(&chunk[..read]);
+        seen_b += read as u64;
+        let written = log.write_all(&chunk[..read]).and_then(|()| log.flush());
+        if let Err(source) = written {
+            // Without a log nobody could tell what the build did.
+            job.kill();
+            return Err(EngineError::Host {
+                action: "write",
+                path: "the build log".into(),
+                source,
+            }
+            .into());
+        }
+        flight.log_grew(seen_b);
+    }
+}
+
+/// The end of what a build printed.
+#[derive(Debug, Default)]
+struct Tail(Vec<u8>);
+
+impl Tail {
+    const KEPT_B: usize = 16 << 10;
+    const LINES: usize = 25;
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        if self.0.len() > 2 * Self::KEPT_B {
+            self.0.drain(..self.0.len() - Self::KEPT_B);
+        }
+    }
+
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.0);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(Self::LINES)..].join("\n")
+    }
+}
+
+/// How the tree's own configuration after the build differs from the one it was given.
+fn config_notes(order: &Order, src: &OwnedFd) -> Vec<String> {
+    let Some(given) = &order.config else { return Vec::new() };
+    let subdir = order.derivation.subdir.as_deref().unwrap_or("");
+    let parse = |text: &str| {
+        kbs_kconfig::parse(text, ".config", &kbs_kconfig::Prefix::default())
+            .ok()
+            .map(|r| r.assignments)
+    };
+    let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok();
+    let Some((given, after)) = parse(given).zip(after.as_deref().and_then(parse)) else {
+        return vec!["the build left no readable .config to compare".to_owned()];
+    };
+    let value = |value: &Option<kbs_kconfig::Value>| {
+        value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
+    };
+    kbs_kconfig::diff(&given, &after)
+        .iter()
+        .map(|difference| {
+            let (left, right) = (value(&difference.left), value(&difference.right));
+            format!("the build changed CONFIG_{} from {left} to {right}", difference.symbol)
+        })
+        .collect()
+}
+
+fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
+    let Order { derivation, key, content, asked_ref, warnings, .. } = order;
+    OutputRecord {
+        key: *key,
+        content: *content,
+        name: derivation.output_name(),
+        project: derivation.project.clone(),
+        commit: derivation.commit.clone(),
+        asked_ref: asked_ref.clone(),
+        version: derivation.version.clone(),
+        config: derivation.config,
+        toolchain: derivation.toolchain.clone(),
+        derivation: derivation.canonical(),
+        created_unix_s: now_unix_s(),
+        phases,
+        usage: kbs_store::Usage {
+            user_ms: millis(usage.user),
+            system_ms: millis(usage.system),
+            max_rss_b: usage.max_rss_b,
+        },
+        warnings: warnings.clone(),
+        marks: std::collections::BTreeSet::new(),
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The record of the same derivation content under another key.
+pub(crate) fn alias_record(order: &Order, row: &OutputRow) -> OutputRecord {
+    let mut record = record(order, row.record.phases.clone(), Usage::default());
+    record.usage = row.record.usage;
+    record
+}
+
+fn failure_record(order: &Order, failure: &Failure, phases: Vec<Phase>) -> FailureRecord {
+    let Order { derivation, key, asked_ref, .. } = order;
+    FailureRecord {
+        key: *key,
+        name: derivation.output_name(),
+        project: derivation.project.clone(),
+        commit: derivation.commit.clone(),
+        asked_ref: asked_ref.clone(),
+        version: derivation.version.clone(),
+        derivation: derivation.canonical(),
+        reason: failure.text.clone(),
+        created_unix_s: now_unix_s(),
+        phases,
+    }
+}

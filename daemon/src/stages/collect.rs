@@ -1,0 +1,152 @@
+//! Takes artifacts out of a finished jail, never through a link and never beyond its directories.
+
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+
+use cap_std::fs::{Dir, File, FileType, MetadataExt as _};
+use kbs_plan::derivation::Collect;
+use kbs_plan::path::RelPath;
+use kbs_plan::pattern::Pattern;
+use kbs_plan::tree::Tree;
+use kbs_sandbox::ResultDirs;
+use kbs_store::{Executable, Ingest};
+
+use crate::engine::outcome::Cause;
+use crate::problem::{EngineError, Problem};
+
+/// Deepest directory that is looked into.
+const DEPTH_MAX: usize = 64;
+/// Largest configuration that is read back.
+const CONFIG_MAX_B: u64 = 16 << 20;
+
+/// Why the artifacts of a build that succeeded cannot be kept.
+#[derive(Debug)]
+pub(crate) struct Unfit {
+    pub(crate) cause: Cause,
+    pub(crate) text: String,
+}
+
+/// Files that match, with their sizes in bytes, sorted; also the non-files that match.
+struct Found {
+    files: Vec<(RelPath, u64, Executable)>,
+    others: Vec<(RelPath, &'static str)>,
+}
+
+/// Ingests every artifact, or says why that cannot be.
+pub(crate) fn collect(
+    dirs: ResultDirs,
+    rules: &Collect,
+    limit_b: u64,
+    mut ingest: Ingest<'_>,
+) -> Result<Result<Tree, Unfit>, Problem> {
+    let Collect { root, required, optional } = rules;
+    let ResultDirs { src, out } = dirs;
+    let (top, below) = root.split_once('/').unwrap_or((root, ""));
+    let base = Dir::from_std_file(std::fs::File::from(if top == "out" { out } else { src }));
+    let mut found = Found { files: Vec::new(), others: Vec::new() };
+    let dir = if below.is_empty() { Ok(base) } else { base.open_dir(below) };
+    let Ok(dir) = dir else {
+        let text = format!("the build made no directory {root}, where its artifacts should be");
+        return Ok(Err(Unfit { cause: Cause::NoArtifacts, text }));
+    };
+    let wanted =
+        |path: &RelPath| required.iter().chain(optional).any(|pattern| pattern.matches(path));
+    walk(&dir, None, 0, &wanted, &mut found)
+        .map_err(|source| host("read the build's directory", root, source))?;
+    found.files.sort();
+    if let Some(unfit) = judge(&found, required, root, limit_b) {
+        return Ok(Err(unfit));
+    }
+    for (path, size_b, executable) in found.files {
+        let file = dir
+            .open(path.as_path())
+            .map_err(|source| host("open the artifact", path.as_str(), source))?;
+        // Never more than was measured: a file that grew while nothing runs is not believed.
+        ingest.file(path, executable, &mut file.take(size_b))?;
+    }
+    Ok(Ok(ingest.finish()?))
+}
+
+fn judge(found: &Found, required: &[Pattern], root: &str, limit_b: u64) -> Option<Unfit> {
+    let no = |text: String| Some(Unfit { cause: Cause::NoArtifacts, text });
+    for pattern in required {
+        if found.files.iter().any(|(path, ..)| pattern.matches(path)) {
+            continue;
+        }
+        return match found.others.iter().find(|(path, _)| pattern.matches(path)) {
+            Some((path, kind)) => no(format!(
+                "`{pattern}` matches only {path}, which is a {kind}; only regular files are kept"
+            )),
+            None => no(format!("nothing in {root} matches `{pattern}`")),
+        };
+    }
+    if found.files.is_empty() {
+        return no(format!("nothing in {root} matches any pattern of the recipe"));
+    }
+    let size_b: u64 = found.files.iter().map(|(_, size_b, _)| size_b).sum();
+    (size_b > limit_b).then(|| Unfit {
+        cause: Cause::OutputTooLarge,
+        text: format!(
+            "the artifacts hold {size_b} bytes, more than limits.output allows ({limit_b})"
+        ),
+    })
+}
+
+fn walk(
+    dir: &Dir,
+    at: Option<&RelPath>,
+    depth: usize,
+    wanted: &dyn Fn(&RelPath) -> bool,
+    found: &mut Found,
+) -> std::io::Result<()> {
+    for entry in dir.entries()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // A name that no tree can hold cannot be an artifact either.
+        let Some(name) = name.to_str() else { continue };
+        let path = match at {
+            Some(at) => at.join(name),
+            None => RelPath::new(name),
+        };
+        let Ok(path) = path else { continue };
+        let meta = dir.symlink_metadata(name)?;
+        if meta.is_dir() {
+            if depth < DEPTH_MAX {
+                walk(&dir.open_dir(name)?, Some(&path), depth + 1, wanted, found)?;
+            }
+        } else if wanted(&path) {
+            if meta.is_file() {
+                let runs = meta.mode() & 0o111 != 0;
+                let executable = if runs { Executable::Yes } else { Executable::No };
+                found.files.push((path, meta.len(), executable));
+            } else {
+                found.others.push((path, kind(meta.file_type())));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn kind(file_type: FileType) -> &'static str {
+    if file_type.is_symlink() { "symbolic link" } else { "special file" }
+}
+
+fn host(action: &'static str, path: &str, source: std::io::Error) -> EngineError {
+    EngineError::Host { action, path: path.into(), source }
+}
+
+/// The `.config` in the directory `below` the source of a finished jail.
+pub(crate) fn read_config(src: OwnedFd, below: &str) -> std::io::Result<String> {
+    let base = Dir::from_std_file(std::fs::File::from(src));
+    let dir = if below.is_empty() { base } else { base.open_dir(below)? };
+    if !dir.symlink_metadata(".config")?.is_file() {
+        return Err(std::io::Error::other(".config is not a regular file"));
+    }
+    let file: File = dir.open(".config")?;
+    let mut text = Vec::new();
+    file.take(CONFIG_MAX_B + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > CONFIG_MAX_B {
+        return Err(std::io::Error::other(".config is larger than 16 MiB"));
+    }
+    String::from_utf8(text).map_err(std::io::Error::other)
+}

@@ -1,0 +1,181 @@
+//! From an image as asked to its digest and root file system.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use kbs_image::{HostRequest, ImageDigest, ImageInfo, Import, Progress};
+use kbs_plan::id::BlobId;
+use kbs_plan::recipe::ToolchainRules;
+use kbs_plan::spec::{ImageAsk, ToolchainAsk};
+
+use crate::engine::watch::Watch;
+use crate::engine::{Engine, now_unix_s};
+use crate::problem::{EngineError, Problem};
+
+/// An image that is here.
+#[derive(Debug, Clone)]
+pub(crate) struct Toolchain {
+    pub(crate) digest: ImageDigest,
+    pub(crate) rootfs: PathBuf,
+}
+
+/// Finds the image, importing it if it can be had without a network.
+pub(crate) fn resolve(
+    engine: &Engine,
+    ask: &ToolchainAsk,
+    recipe: &str,
+    rules: &ToolchainRules,
+    watch: &Watch,
+) -> Result<Toolchain, Problem> {
+    let expected = ask.digest.as_deref().map(str::parse::<ImageDigest>).transpose()?;
+    let digest = match &ask.image {
+        ImageAsk::Named(name) => named(engine, name)?,
+        ImageAsk::Host => host(engine, recipe, rules, watch)?,
+        ImageAsk::Path(path) => path_image(engine, Path::new(path), watch)?,
+    };
+    if let Some(expected) = expected.filter(|expected| *expected != digest) {
+        let text = format!("the image is {digest}, and the spec wants {expected}");
+        let help =
+            Some("import the image that the spec names, or correct toolchain.digest".to_owned());
+        return Err(EngineError::Request { text, help }.into());
+    }
+    let rootfs = engine.images.rootfs(&digest).ok_or_else(|| EngineError::NotFound {
+        text: format!("the image {digest} is not in the store any more"),
+        help: Some("import it again with `kbs image import`".to_owned()),
+    })?;
+    Ok(Toolchain { digest, rootfs })
+}
+
+fn named(engine: &Engine, name: &str) -> Result<ImageDigest, Problem> {
+    if let Ok(digest) = name.parse::<ImageDigest>() {
+        return Ok(digest);
+    }
+    match engine.store.image_name(name)? {
+        Some(digest) => Ok(digest.parse()?),
+        None => {
+            let known: Vec<_> = public_names(engine)?.into_iter().map(|(name, _)| name).collect();
+            let text = format!("there is no toolchain image `{name}`");
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let help = Some(format!(
+                "import one with `kbs image import --name {name}`; here are: {known}"
+            ));
+            Err(EngineError::NotFound { text, help }.into())
+        }
+    }
+}
+
+/// Names that people gave; those that begin with `@` are our notes of what a path held.
+pub(crate) fn public_names(engine: &Engine) -> Result<Vec<(String, String)>, Problem> {
+    let names = engine.store.image_names()?;
+    Ok(names.into_iter().filter(|(name, _)| !name.starts_with('@')).collect())
+}
+
+/// The snapshot of this host for a recipe: made once, then pinned until its name is removed.
+fn host(
+    engine: &Engine,
+    recipe: &str,
+    rules: &ToolchainRules,
+    watch: &Watch,
+) -> Result<ImageDigest, Problem> {
+    let ToolchainRules { programs, optional_programs, optional_packages } = rules;
+    let wanted = format!("{programs:?} {optional_programs:?} {optional_packages:?}");
+    let name = format!("host.{recipe}.{}", &BlobId::of(wanted.as_bytes()).hex()[..8]);
+    let known = |engine: &Engine| match engine.store.image_name(&name) {
+        Ok(Some(digest)) => {
+            digest.parse().ok().filter(|digest| engine.images.rootfs(digest).is_some())
+        }
+        _ => None,
+    };
+    if let Some(digest) = known(engine) {
+        return Ok(digest);
+    }
+    let _guard = engine.importing.hold(&name);
+    if let Some(digest) = known(engine) {
+        return Ok(digest);
+    }
+    let request = HostRequest {
+        programs: programs.clone(),
+        optional_programs: optional_programs.clone(),
+        packages: Vec::new(),
+        optional_packages: optional_packages.clone(),
+        ..HostRequest::default()
+    };
+    let info = watch.phase("image", format!("snapshot of this host as {name}"), || {
+        import(engine, Import::Host(&request), None, watch)
+    })?;
+    engine.store.set_image_name(&name, &info.digest.to_string())?;
+    Ok(info.digest)
+}
+
+/// An image at a path, imported again only when the file has changed.
+fn path_image(engine: &Engine, path: &Path, watch: &Watch) -> Result<ImageDigest, Problem> {
+    let marker = if path.is_dir() { path.join("index.json") } else { path.to_owned() };
+    let host = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| EngineError::Host { action, path, source }
+    };
+    let stat = std::fs::metadata(&marker).map_err(host("read the toolchain image", path))?;
+    let what = format!(
+        "{} {} {} {} {}",
+        path.display(),
+        stat.ino(),
+        stat.size(),
+        stat.mtime(),
+        stat.mtime_nsec()
+    );
+    let note = format!("@{}", BlobId::of(what.as_bytes()).hex());
+    let _guard = engine.importing.hold(&note);
+    if let Some(digest) = engine.store.image_name(&note)? {
+        let digest: ImageDigest = digest.parse()?;
+        if engine.images.rootfs(&digest).is_some() {
+            return Ok(digest);
+        }
+    }
+    let info = watch.phase("image", path.display().to_string(), || {
+        if path.is_dir() {
+            return import(engine, Import::Layout { dir: path, reference: None }, None, watch);
+        }
+        let mut file = std::fs::File::open(path).map_err(host("open the toolchain image", path))?;
+        import(
+            engine,
+            Import::Archive { name: &path.to_string_lossy(), stream: &mut file, reference: None },
+            None,
+            watch,
+        )
+    })?;
+    engine.store.set_image_name(&note, &info.digest.to_string())?;
+    Ok(info.digest)
+}
+
+/// Imports an image, telling the client how it goes.
+pub(crate) fn import(
+    engine: &Engine,
+    what: Import<'_>,
+    expected: Option<&ImageDigest>,
+    watch: &Watch,
+) -> Result<ImageInfo, Problem> {
+    let mut last = std::time::Instant::now();
+    let info = engine.images.import(what, expected, now_unix_s(), &mut |progress| {
+        let rare = matches!(progress, Progress::Skipped { .. } | Progress::Absent { .. });
+        if rare || last.elapsed().as_millis() >= 200 {
+            last = std::time::Instant::now();
+            watch.notice("progress", describe(&progress));
+        }
+    })?;
+    Ok(info)
+}
+
+fn describe(progress: &Progress) -> String {
+    let mib = |bytes: &u64| bytes >> 20;
+    match progress {
+        Progress::Unpacked { entries, size_b } => {
+            format!("unpacked {entries} entries, {} MiB", mib(size_b))
+        }
+        Progress::Copied { files, files_total, size_b } => {
+            format!("copied {files} of {files_total} files, {} MiB", mib(size_b))
+        }
+        Progress::Skipped { path, kind } => format!("left out {path}: a {kind}"),
+        Progress::Absent { name } => format!("{name} is not on this host and not in the image"),
+        _ => String::new(),
+    }
+}

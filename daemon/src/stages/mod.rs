@@ -1,0 +1,11 @@
+//! What is done for a request, one verb per file, in the order it is done.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod collect;
+pub(crate) mod configure;
+pub(crate) mod image;
+pub(crate) mod ingest;
+pub(crate) mod pin;
+pub(crate) mod realize;
+pub(crate) mod sync;

@@ -1,0 +1,64 @@
+//! From what was asked to what it is: commit, version, epoch, and the files that a build sees.
+
+use std::collections::BTreeMap;
+
+use kbs_plan::recipe::{Recipe, VersionPolicy};
+use kbs_source::{Abbrev, CommitId, PathPatterns, ProjectName, Selection, Submodules};
+
+use crate::engine::Engine;
+use crate::problem::Problem;
+
+/// A source at a commit, with what the build may know of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Pinned {
+    pub(crate) commit: CommitId,
+    pub(crate) head: CommitId,
+    pub(crate) version: String,
+    pub(crate) epoch: i64,
+    pub(crate) submodules: BTreeMap<String, String>,
+}
+
+/// Decides version and epoch by the recipe's policy.
+pub(crate) fn pin(
+    engine: &Engine,
+    project: &ProjectName,
+    commit: CommitId,
+    recipe: &Recipe,
+) -> Result<Pinned, Problem> {
+    let mirror = &engine.mirror;
+    let digits = |abbrev: &Option<u8>| abbrev.map_or(Abbrev::Auto, Abbrev::Digits);
+    let (head, version) = match &recipe.version {
+        VersionPolicy::Describe { abbrev } => {
+            (commit, mirror.describe(project, commit, digits(abbrev))?)
+        }
+        VersionPolicy::Paths { abbrev } => {
+            let head = mirror.last_touching(project, commit, &patterns(&recipe.source.paths)?)?;
+            (head, mirror.describe(project, head, digits(abbrev))?)
+        }
+        VersionPolicy::Exact(version) => (commit, version.clone()),
+    };
+    let submodules = if recipe.source.submodules {
+        let selection = select(engine, commit, recipe)?;
+        selection.submodules.iter().map(|(path, id)| (path.to_string(), id.to_string())).collect()
+    } else {
+        BTreeMap::new()
+    };
+    let epoch = mirror.commit_time(head)?;
+    Ok(Pinned { commit, head, version, epoch, submodules })
+}
+
+/// The files that the build sees.
+pub(crate) fn select(
+    engine: &Engine,
+    commit: CommitId,
+    recipe: &Recipe,
+) -> Result<Selection, Problem> {
+    let submodules =
+        if recipe.source.submodules { Submodules::Include } else { Submodules::Ignore };
+    Ok(engine.mirror.select(commit, &patterns(&recipe.source.paths)?, submodules)?)
+}
+
+/// Paths and globs of a recipe, ready to select with.
+pub(crate) fn patterns(paths: &[String]) -> Result<PathPatterns, Problem> {
+    Ok(PathPatterns::new(paths)?)
+}

@@ -1,0 +1,198 @@
+//! From a spec to an output: the whole way.
+
+use std::sync::Arc;
+
+use kbs_plan::derivation::{Derivation, Pins};
+use kbs_plan::spec::Spec;
+use kbs_store::{LookUp, OutputRow};
+
+use super::build::{Order, alias_record};
+use super::configure::Configured;
+use super::pin::Pinned;
+use super::{build, check, configure, image, pin, sync};
+use crate::engine::Engine;
+use crate::engine::flight::{Boarding, Flight};
+use crate::engine::outcome::Outcome;
+use crate::engine::tasks;
+use crate::engine::watch::Watch;
+use crate::problem::{EngineError, Problem};
+
+/// What to do when the output is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// Hand it out.
+    Take,
+    /// Build again and replace it.
+    Rebuild,
+    /// Build again and compare.
+    Check,
+}
+
+/// How a spec is to be realized.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(crate) spec: Spec,
+    pub(crate) reuse: Reuse,
+    pub(crate) keep_failed: bool,
+    pub(crate) want_log: bool,
+}
+
+/// A spec with every choice made, and what is needed to build it.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) derivation: Derivation,
+    pub(crate) config: Option<Configured>,
+    pinned: Pinned,
+    toolchain: image::Toolchain,
+    recipe: kbs_plan::recipe::Recipe,
+}
+
+/// Makes every choice; builds nothing but what it takes to know the configuration.
+pub(crate) fn plan(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Planned, Problem> {
+    let recipe = spec.resolve_recipe()?;
+    let (project, resolved) = sync::resolve(engine, &spec.source, &recipe.name, &spec.rev, watch)?;
+    let pinned = pin::pin(engine, &project.name, resolved.commit, &recipe)?;
+    let toolchain =
+        image::resolve(engine, &spec.toolchain, &recipe.name, &recipe.toolchain, watch)?;
+    let config = match (&recipe.configure, &spec.config) {
+        (Some(rules), Some(ask)) => {
+            Some(configure::configure(engine, (&recipe, rules), ask, &pinned, &toolchain, watch)?)
+        }
+        _ => None,
+    };
+    for warning in config.iter().flat_map(|config| &config.warnings) {
+        watch.notice("drift", warning.clone());
+    }
+    let pins = Pins {
+        commit: pinned.commit.to_string(),
+        submodules: pinned.submodules.clone(),
+        head: pinned.head.to_string(),
+        version: pinned.version.clone(),
+        epoch: pinned.epoch,
+        config: config.as_ref().map(|config| config.hash),
+        toolchain: toolchain.digest.to_string(),
+    };
+    let derivation = Derivation::new(&recipe, pins);
+    Ok(Planned { derivation, config, pinned, toolchain, recipe })
+}
+
+/// Hands out the output of a spec, building it where it is not there.
+pub(crate) fn realize(engine: &Arc<Engine>, wish: Wish, watch: &Watch) -> Result<Outcome, Problem> {
+    engine.check_open()?;
+    let planned = plan(engine, &wish.spec, watch)?;
+    let key = planned.derivation.key();
+    let stored = look_up(engine, key, watch)?;
+    if let (Some(row), Reuse::Take) = (&stored, wish.reuse) {
+        return Ok(Outcome::Output { row: row.clone(), built: false });
+    }
+    let selection = pin::select(engine, planned.pinned.commit, &planned.recipe)?;
+    let Planned { derivation, config, pinned: _, toolchain, recipe: _ } = planned;
+    let order = Order {
+        content: derivation.content_key(selection.id.as_bytes()),
+        key,
+        derivation,
+        selection,
+        toolchain,
+        warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
+        config: config.map(|config| config.text),
+        asked_ref: wish.spec.rev.clone(),
+        limits: engine.config.decide(wish.spec.limits.clone()),
+        keep_failed: wish.keep_failed,
+    };
+    match wish.reuse {
+        Reuse::Take => {
+            if let Some(row) = same_content(engine, &order, watch)? {
+                return Ok(Outcome::Output { row, built: false });
+            }
+            fly(engine, order, watch, &wish)
+        }
+        Reuse::Rebuild => fly(engine, order, watch, &wish),
+        Reuse::Check => {
+            let Some(row) = stored else {
+                let text = format!("there is no output of {key} to compare with");
+                let help = Some("run `kbs realize` without --check first".to_owned());
+                return Err(EngineError::NotFound { text, help }.into());
+            };
+            let tree = engine.tree(&row)?;
+            let flight = Flight::boarded();
+            let for_thread = Arc::clone(engine);
+            let checked = Arc::clone(&flight);
+            tasks::build_thread(format!("check {}", &key.hex()[..8]), move || {
+                checked.finish(check::check(&for_thread, &checked, &order, &tree));
+            });
+            arrive(flight.wait(watch, wish.want_log))
+        }
+    }
+}
+
+/// The stored output of `key`; one that is damaged is set aside and built again.
+fn look_up(
+    engine: &Engine,
+    key: kbs_plan::id::BuildKey,
+    watch: &Watch,
+) -> Result<Option<OutputRow>, Problem> {
+    match engine.store.output(key)? {
+        LookUp::Found(row) => {
+            engine.store.touch(key, crate::engine::now_unix_s())?;
+            Ok(Some(*row))
+        }
+        LookUp::Absent => Ok(None),
+        LookUp::Dropped { reason, moved_to: _ } => {
+            watch.notice(
+                "degraded",
+                format!("the stored output is damaged and is built again: {reason}"),
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// An output of exactly the same files, configuration and toolchain, built at another commit.
+fn same_content(
+    engine: &Engine,
+    order: &Order,
+    watch: &Watch,
+) -> Result<Option<OutputRow>, Problem> {
+    let Some(other) = engine.store.by_content(order.content)?.filter(|other| *other != order.key)
+    else {
+        return Ok(None);
+    };
+    let Some(row) = look_up(engine, other, watch)? else { return Ok(None) };
+    let row = engine.store.alias(&alias_record(order, &row), other)?;
+    watch.notice(
+        "reused",
+        format!("no file that this build sees has changed since {}", row.stored_as.name),
+    );
+    Ok(Some(row))
+}
+
+/// Joins the build of this key, or starts it.
+fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result<Outcome, Problem> {
+    let (key, reuse) = (order.key, wish.reuse);
+    let flight = match engine.flights.board(key) {
+        Boarding::Joined(flight) => {
+            watch.notice("joined", "this is being built already; waiting for it");
+            flight
+        }
+        Boarding::First(flight) => {
+            let (engine, ours) = (Arc::clone(engine), Arc::clone(&flight));
+            tasks::build_thread(format!("build {}", &key.hex()[..8]), move || {
+                // Somebody may have finished between our look-up and now.
+                let outcome = match engine.store.output(key) {
+                    Ok(LookUp::Found(row)) if reuse == Reuse::Take => {
+                        Ok(Outcome::Output { row: *row, built: false })
+                    }
+                    _ => build::build(&engine, &ours, &order),
+                };
+                engine.flights.land(key, &ours);
+                ours.finish(outcome);
+            });
+            flight
+        }
+    };
+    arrive(flight.wait(watch, wish.want_log))
+}
+
+fn arrive(end: Option<Result<Outcome, Problem>>) -> Result<Outcome, Problem> {
+    end.unwrap_or_else(|| Err(EngineError::Withdrawn.into()))
+}

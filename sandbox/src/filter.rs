@@ -1,0 +1,385 @@
+//! Which system calls a build may make: pure, compiled to the kernel's filter language.
+//!
+//! A deny list: builds run every kind of program, and what a call can reach is bounded by the
+//! namespaces and Landlock already. It takes away what only widens the kernel's attack surface, and
+//! what would leave devices or setuid files behind.
+
+use std::sync::LazyLock;
+
+use libc::{c_int, c_long};
+
+use crate::sys::seccomp::Instruction;
+
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xC000_003E;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xC000_00B7;
+
+/// Calls from here up are the x32 interface of the same architecture, with other meanings.
+const X32: u32 = 0x4000_0000;
+
+// Calls that the C library's table does not name on every architecture; since 5.0 all share numbers.
+const QUOTACTL_FD: c_long = 443;
+const FCHMODAT2: c_long = 452;
+const OPEN_TREE_ATTR: c_long = 467;
+
+const NEW_NAMESPACE: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET)
+    .cast_unsigned();
+const SET_ID: u32 = 0o6000;
+const TYPE: u32 = 0o170_000;
+const CREATES: u32 = libc::O_CREAT.cast_unsigned() | 0o20_000_000;
+
+/// A condition on the lower half of one argument: all that the kernel looks at in those we test.
+#[derive(Debug, Clone, Copy)]
+enum Test {
+    /// `argument & mask == value`.
+    Is { argument: u32, mask: u32, value: u32 },
+    /// `argument & mask != value`.
+    IsNot { argument: u32, mask: u32, value: u32 },
+}
+
+/// What a call gets instead of being done when all tests hold.
+#[derive(Debug, Clone)]
+struct Denial {
+    tests: Vec<Test>,
+    errno: c_int,
+}
+
+/// A call and when it is denied.
+type Rule = (c_long, Vec<Denial>);
+
+fn any(argument: u32, mask: u32) -> Test {
+    Test::IsNot { argument, mask, value: 0 }
+}
+
+fn is(argument: u32, value: u32) -> Test {
+    Test::Is { argument, mask: u32::MAX, value }
+}
+
+fn is_not(argument: u32, value: u32) -> Test {
+    Test::IsNot { argument, mask: u32::MAX, value }
+}
+
+fn when(tests: &[Test]) -> Denial {
+    Denial { tests: tests.to_vec(), errno: libc::EPERM }
+}
+
+/// The calls that are denied for some arguments. The busiest come first: they cost the most.
+fn conditional() -> Vec<Rule> {
+    let family = Denial {
+        tests: [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6]
+            .map(|family| is_not(0, family.cast_unsigned()))
+            .to_vec(),
+        errno: libc::EAFNOSUPPORT,
+    };
+    let raw = when(&[Test::Is { argument: 1, mask: 0xf, value: libc::SOCK_RAW.cast_unsigned() }]);
+    let device = |argument| {
+        [libc::S_IFCHR, libc::S_IFBLK]
+            .map(|value| when(&[Test::Is { argument, mask: TYPE, value }]))
+            .into_iter()
+            .chain([when(&[any(argument, SET_ID)])])
+            .collect()
+    };
+    let fixed = libc::ADDR_NO_RANDOMIZE.cast_unsigned();
+    let mut rules = vec![
+        (libc::SYS_openat, vec![when(&[any(2, CREATES), any(3, SET_ID)])]),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_open, vec![when(&[any(1, CREATES), any(2, SET_ID)])]),
+        (
+            libc::SYS_ioctl,
+            // The second is TIOCLINUX.
+            [0x5412, 0x541C].map(|request| when(&[is(1, request)])).to_vec(),
+        ),
+        (libc::SYS_clone, vec![when(&[any(0, NEW_NAMESPACE)])]),
+        (libc::SYS_socket, vec![family.clone(), raw.clone()]),
+        (libc::SYS_socketpair, vec![family, raw]),
+        (libc::SYS_fchmod, vec![when(&[any(1, SET_ID)])]),
+        (libc::SYS_fchmodat, vec![when(&[any(2, SET_ID)])]),
+        (FCHMODAT2, vec![when(&[any(2, SET_ID)])]),
+        (libc::SYS_mknodat, device(2)),
+        (libc::SYS_personality, vec![when(&[is_not(0, u32::MAX), is_not(0, fixed)])]),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    rules.extend([
+        (libc::SYS_creat, vec![when(&[any(1, SET_ID)])]),
+        (libc::SYS_chmod, vec![when(&[any(1, SET_ID)])]),
+        (libc::SYS_mknod, device(1)),
+    ]);
+    rules
+}
+
+/// The calls that are never done.
+fn never() -> Vec<c_long> {
+    let mut calls = vec![
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_fsopen,
+        libc::SYS_fsconfig,
+        libc::SYS_fsmount,
+        libc::SYS_fspick,
+        libc::SYS_open_tree,
+        OPEN_TREE_ATTR,
+        libc::SYS_move_mount,
+        libc::SYS_mount_setattr,
+        libc::SYS_pivot_root,
+        libc::SYS_chroot,
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_kcmp,
+        libc::SYS_bpf,
+        libc::SYS_perf_event_open,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_io_uring_setup,
+        libc::SYS_io_uring_enter,
+        libc::SYS_io_uring_register,
+        libc::SYS_userfaultfd,
+        libc::SYS_kexec_load,
+        libc::SYS_kexec_file_load,
+        libc::SYS_init_module,
+        libc::SYS_finit_module,
+        libc::SYS_delete_module,
+        libc::SYS_reboot,
+        libc::SYS_swapon,
+        libc::SYS_swapoff,
+        libc::SYS_acct,
+        libc::SYS_quotactl,
+        QUOTACTL_FD,
+        libc::SYS_syslog,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_name_to_handle_at,
+        libc::SYS_nfsservctl,
+        libc::SYS_vhangup,
+        libc::SYS_settimeofday,
+        libc::SYS_clock_settime,
+        libc::SYS_adjtimex,
+        libc::SYS_clock_adjtime,
+        libc::SYS_sethostname,
+        libc::SYS_setdomainname,
+    ];
+    #[cfg(target_arch = "x86_64")]
+    calls.extend([libc::SYS_iopl, libc::SYS_ioperm]);
+    calls
+}
+
+/// All rules. `clone3` and `openat2` take their flags through memory, which a filter cannot read, so
+/// they do not exist here: programs fall back to the calls that can be tested.
+fn rules() -> Vec<Rule> {
+    let always = |errno| move |call| (call, vec![Denial { tests: vec![], errno }]);
+    let mut rules = conditional();
+    rules.extend(never().into_iter().map(always(libc::EPERM)));
+    rules.extend([libc::SYS_clone3, libc::SYS_openat2].map(always(libc::ENOSYS)));
+    rules
+}
+
+/// The filter, compiled once per process.
+pub(crate) static PROGRAM: LazyLock<Vec<Instruction>> = LazyLock::new(|| compile(&rules()));
+
+/// Instruction codes, composed as `linux/bpf_common.h` says: class, size or operation, mode.
+mod code {
+    pub(super) const LOAD: u16 = 0x20;
+    pub(super) const AND: u16 = 0x54;
+    pub(super) const JUMP_EQUAL: u16 = 0x15;
+    pub(super) const JUMP_NOT_BELOW: u16 = 0x35;
+    pub(super) const RETURN: u16 = 0x06;
+}
+
+const NUMBER_AT: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+const ARGUMENTS_AT: u32 = 16;
+
+fn plain(code: u16, operand: u32) -> Instruction {
+    Instruction { code, if_true: 0, if_false: 0, operand }
+}
+
+/// Jumps over `if_true` or `if_false` instructions.
+fn jump(code: u16, operand: u32, if_true: usize, if_false: usize) -> Instruction {
+    let short = |skip| u8::try_from(skip).expect("no rule is longer than 255 instructions");
+    Instruction { code, if_true: short(if_true), if_false: short(if_false), operand }
+}
+
+fn refuse(errno: c_int) -> Instruction {
+    plain(code::RETURN, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned())
+}
+
+fn compile(rules: &[Rule]) -> Vec<Instruction> {
+    let mut program = vec![
+        plain(code::LOAD, ARCHITECTURE_AT),
+        jump(code::JUMP_EQUAL, ARCHITECTURE, 1, 0),
+        plain(code::RETURN, libc::SECCOMP_RET_KILL_PROCESS),
+        plain(code::LOAD, NUMBER_AT),
+    ];
+    if cfg!(target_arch = "x86_64") {
+        program.push(jump(code::JUMP_NOT_BELOW, X32, 0, 1));
+        program.push(refuse(libc::ENOSYS));
+    }
+    for (call, denials) in rules {
+        let mut body: Vec<Instruction> = denials.iter().flat_map(compile_denial).collect();
+        body.push(plain(code::RETURN, libc::SECCOMP_RET_ALLOW));
+        let number = u32::try_from(*call).expect("system call numbers are small");
+        program.push(jump(code::JUMP_EQUAL, number, 0, body.len()));
+        program.append(&mut body);
+    }
+    program.push(plain(code::RETURN, libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+/// Falls through when one of the tests does not hold.
+fn compile_denial(Denial { tests, errno }: &Denial) -> Vec<Instruction> {
+    /// Instructions per test.
+    const STRIDE: usize = 3;
+    let mut body = Vec::new();
+    for (done, test) in tests.iter().enumerate() {
+        let (Test::Is { argument, mask, value } | Test::IsNot { argument, mask, value }) = *test;
+        let past = (tests.len() - done - 1) * STRIDE + 1;
+        body.push(plain(code::LOAD, ARGUMENTS_AT + 8 * argument));
+        body.push(plain(code::AND, mask));
+        body.push(match test {
+            Test::Is { .. } => jump(code::JUMP_EQUAL, value, 0, past),
+            Test::IsNot { .. } => jump(code::JUMP_EQUAL, value, past, 0),
+        });
+    }
+    body.push(refuse(*errno));
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
+    const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+
+    /// What the kernel would do with the filter.
+    fn verdict(architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
+        let mut data = [number.to_le_bytes(), architecture.to_le_bytes()].concat();
+        data.extend([0; 8]);
+        data.extend(arguments.iter().flat_map(|argument| argument.to_le_bytes()));
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let Instruction { code, if_true, if_false, operand } = PROGRAM[at];
+            at += 1;
+            let skip = |holds| usize::from(if holds { if_true } else { if_false });
+            match code {
+                code::LOAD => {
+                    let word = &data[operand as usize..operand as usize + 4];
+                    value = u32::from_le_bytes(word.try_into().unwrap());
+                }
+                code::AND => value &= operand,
+                code::JUMP_EQUAL => at += skip(value == operand),
+                code::JUMP_NOT_BELOW => at += skip(value >= operand),
+                code::RETURN => return operand,
+                other => panic!("instruction {other:#x}"),
+            }
+        }
+    }
+
+    fn call(number: c_long, arguments: [u64; 6]) -> u32 {
+        verdict(ARCHITECTURE, u32::try_from(number).unwrap(), arguments)
+    }
+
+    #[test]
+    fn other_architectures_die_and_x32_does_not_exist() {
+        assert_eq!(verdict(0x4000_0003, 1, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(verdict(ARCHITECTURE, X32 | 1, [0; 6]), ENOSYS);
+        }
+        assert_eq!(call(libc::SYS_write, [0; 6]), ALLOW);
+    }
+
+    #[test]
+    fn calls_whose_flags_cannot_be_seen_do_not_exist() {
+        assert_eq!(call(libc::SYS_clone3, [0; 6]), ENOSYS);
+        assert_eq!(call(libc::SYS_openat2, [0; 6]), ENOSYS);
+    }
+
+    #[test]
+    fn processes_may_be_made_but_not_namespaces() {
+        let vfork = (libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD).cast_unsigned();
+        assert_eq!(call(libc::SYS_clone, [vfork.into(), 0, 0, 0, 0, 0]), ALLOW);
+        let user = vfork | libc::CLONE_NEWUSER.cast_unsigned();
+        assert_eq!(call(libc::SYS_clone, [user.into(), 0, 0, 0, 0, 0]), EPERM);
+    }
+
+    #[test]
+    fn set_id_files_cannot_be_made() {
+        let creates = u64::from(libc::O_CREAT.cast_unsigned());
+        assert_eq!(call(libc::SYS_openat, [0, 0, creates, 0o755, 0, 0]), ALLOW);
+        assert_eq!(call(libc::SYS_openat, [0, 0, creates, 0o4755, 0, 0]), EPERM);
+        // Without O_CREAT the last argument is whatever was in the register.
+        assert_eq!(call(libc::SYS_openat, [0, 0, 0, 0o6777, 0, 0]), ALLOW);
+        for mode in [0o4755, 0o2755] {
+            assert_eq!(call(libc::SYS_fchmod, [0, mode, 0, 0, 0, 0]), EPERM);
+            assert_eq!(call(libc::SYS_fchmodat, [0, 0, mode, 0, 0, 0]), EPERM);
+            assert_eq!(call(FCHMODAT2, [0, 0, mode, 0, 0, 0]), EPERM);
+            assert_eq!(call(libc::SYS_mknodat, [0, 0, mode, 0, 0, 0]), EPERM);
+        }
+        assert_eq!(call(libc::SYS_fchmodat, [0, 0, 0o1777, 0, 0, 0]), ALLOW);
+    }
+
+    #[test]
+    fn fifos_may_be_made_but_not_devices() {
+        let mknod = |kind: u32| call(libc::SYS_mknodat, [0, 0, u64::from(kind | 0o644), 0, 0, 0]);
+        assert_eq!(mknod(libc::S_IFIFO), ALLOW);
+        assert_eq!(mknod(libc::S_IFREG), ALLOW);
+        assert_eq!(mknod(libc::S_IFCHR), EPERM);
+        assert_eq!(mknod(libc::S_IFBLK), EPERM);
+    }
+
+    #[test]
+    fn sockets_are_unix_or_inet_and_never_raw() {
+        let socket = |family: c_int, kind: c_int| {
+            let [family, kind] = [family, kind].map(|it| u64::from(it.cast_unsigned()));
+            call(libc::SYS_socket, [family, kind, 0, 0, 0, 0])
+        };
+        let stream = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+            assert_eq!(socket(family, stream), ALLOW);
+            assert_eq!(socket(family, libc::SOCK_RAW | libc::SOCK_CLOEXEC), EPERM);
+        }
+        for family in [libc::AF_NETLINK, libc::AF_PACKET, libc::AF_VSOCK, libc::AF_ALG] {
+            assert_ne!(socket(family, libc::SOCK_DGRAM), ALLOW);
+        }
+    }
+
+    #[test]
+    fn personality_may_be_asked_and_set_to_what_it_is() {
+        let personality = |value| call(libc::SYS_personality, [value, 0, 0, 0, 0, 0]);
+        assert_eq!(personality(0xffff_ffff), ALLOW);
+        assert_eq!(personality(0x004_0000), ALLOW);
+        assert_eq!(personality(0), EPERM);
+        assert_eq!(personality(8), EPERM);
+    }
+
+    #[test]
+    fn typing_into_terminals_is_denied() {
+        for (request, want) in [(0x5412, EPERM), (0x541C, EPERM), (0x5401, ALLOW)] {
+            assert_eq!(call(libc::SYS_ioctl, [0, request, 0, 0, 0, 0]), want);
+            // The kernel ignores the upper half, so it must not help.
+            assert_eq!(call(libc::SYS_ioctl, [0, request | 1 << 32, 0, 0, 0, 0]), want);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_never_done_is_denied_whatever_the_arguments(arguments: [u64; 6]) {
+            for number in never() {
+                prop_assert_eq!(call(number, arguments), EPERM);
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Layer: kernel. Runs the commands of one build in a jail, seeing only what they were given.
+//!
+//! A [`JailSpec`] is pure data; [`ops`] lists what will be done for it, in order. [`Helper`] is the
+//! handle of a small single-threaded process that starts the jails, so that a daemon with a lot of
+//! memory never forks. The first process of every jail is ours: it builds the jail around itself,
+//! gives up every privilege, and only then runs the steps. There is no weaker mode: what the kernel
+//! cannot enforce is refused, and [`probe`] says beforehand what that will be.
+
+mod child;
+mod error;
+mod filter;
+mod finished;
+mod helper;
+mod limits;
+mod ops;
+mod path;
+mod probe;
+mod report;
+mod scratch;
+mod seal;
+mod serve;
+mod spec;
+mod stage;
+mod steps;
+mod sys;
+mod wire;
+
+pub use error::{SandboxError, SetupFailure, SpecError};
+pub use finished::{Finished, Outcome, ResultDirs, Usage};
+pub use helper::{Helper, Job};
+pub use limits::Limits;
+pub use ops::{Op, Part, ops};
+pub use path::{JailPath, JailPathError};
+pub use probe::probe;
+pub use report::{Layer, Need, Report, State};
+pub use scratch::remove_scratch;
+pub use serve::helper_main_if_asked;
+pub use spec::{Input, JailFile, JailSpec, Scratch, Step};

@@ -1,0 +1,351 @@
+//! What will be done to build a jail and run its steps, as data.
+
+use std::{fmt, path::Path};
+
+use crate::{Input, JailFile, JailSpec, Limits, Scratch, Step};
+
+/// The user and group id of every process in a jail.
+pub(crate) const INSIDE_ID: u32 = 1000;
+/// The host name in a jail.
+pub(crate) const HOST_NAME: &str = "kbs";
+/// The NIS domain name in a jail: what a kernel has that was never told one.
+pub(crate) const DOMAIN_NAME: &str = "(none)";
+/// Devices in a jail, by their name in `/dev`.
+pub(crate) const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Directories in which a jail may write.
+pub(crate) const WRITABLE: [&str; 5] =
+    ["/build/src", "/build/out", "/build/home", "/tmp", "/dev/shm"];
+
+/// A writable directory of the jail that is a plain directory of the scratch space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// An empty `/build/src`.
+    Src,
+    /// `/build/out`.
+    Out,
+    /// `/build/home`.
+    Home,
+    /// `/tmp`.
+    Tmp,
+    /// `/dev/shm`.
+    Shm,
+}
+
+impl Part {
+    /// Its name in the scratch space.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Src => "src",
+            Self::Out => "out",
+            Self::Home => "home",
+            Self::Tmp => "tmp",
+            Self::Shm => "shm",
+        }
+    }
+
+    /// Where the jail sees it, without the leading slash.
+    pub(crate) fn inside(self) -> &'static str {
+        match self {
+            Self::Src => "build/src",
+            Self::Out => "build/out",
+            Self::Home => "build/home",
+            Self::Tmp => "tmp",
+            Self::Shm => "dev/shm",
+        }
+    }
+
+    /// Its permission bits.
+    pub(crate) fn mode(self) -> u32 {
+        match self {
+            Self::Src | Self::Out | Self::Home => 0o755,
+            Self::Tmp | Self::Shm => 0o1777,
+        }
+    }
+}
+
+/// One thing done by the first process of a jail. Shown, it reads as what is being done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op<'a> {
+    /// Leaves the caller's session and asks to be killed when the helper dies.
+    DieWithHelper,
+    /// Becomes uid and gid 1000.
+    MapUser,
+    /// Sets the host and domain name.
+    NameHost,
+    /// Brings the loopback interface up.
+    RaiseLoopback,
+    /// Cuts mounts off from the host's.
+    StopPropagation,
+    /// Lays an empty new root over the old one, which stays reachable for now.
+    MountRoot,
+    /// Shows the entries of the image in the new root.
+    ShowImage {
+        /// The image's directory on the host.
+        host: &'a Path,
+    },
+    /// Makes scratch space in memory.
+    MountScratch {
+        /// Its size in bytes.
+        size_b: u64,
+    },
+    /// Takes a host directory as scratch space.
+    OpenScratch {
+        /// The directory.
+        dir: &'a Path,
+    },
+    /// Shows the source below a writable layer.
+    MountSource {
+        /// The source's directory on the host.
+        host: &'a Path,
+    },
+    /// Shows a part of the scratch space.
+    BindPart(Part),
+    /// Shows a device of the host.
+    BindDevice {
+        /// Its name in `/dev`.
+        name: &'static str,
+    },
+    /// Makes `/dev/fd`, `/dev/stdin`, `/dev/stdout` and `/dev/stderr`.
+    LinkDescriptors,
+    /// Mounts `/proc`, with processes and nothing else.
+    MountProc,
+    /// Shows an input.
+    BindInput(&'a Input),
+    /// Opens `/build/src` and `/build/out` for the caller.
+    HandOutDirs,
+    /// Makes the new root the only one.
+    EnterRoot,
+    /// Writes a file.
+    WriteFile(&'a JailFile),
+    /// Makes the root read-only.
+    FreezeRoot,
+    /// Sets resource limits, umask and address space layout.
+    Limit {
+        /// What the jail may use.
+        limits: &'a Limits,
+        /// The most that one file may hold, where the scratch space itself has no limit.
+        file_b: Option<u64>,
+    },
+    /// Connects standard input to nothing, output and errors to the log.
+    ConnectLog,
+    /// Gives up all capabilities, for good.
+    DropCapabilities,
+    /// Denies by Landlock writing outside the writable directories, TCP, and signals to outside.
+    Landlock,
+    /// Denies system calls that no build needs.
+    FilterSyscalls,
+    /// Runs a step.
+    Run {
+        /// Its index.
+        index: usize,
+        /// The step.
+        step: &'a Step,
+    },
+}
+
+/// Lists what will be done for `spec`, in order. Nothing else is done.
+pub fn ops(spec: &JailSpec) -> Vec<Op<'_>> {
+    let JailSpec { root, source, inputs, files, steps, env: _, limits, scratch } = spec;
+    let mut list = vec![
+        Op::DieWithHelper,
+        Op::MapUser,
+        Op::NameHost,
+        Op::RaiseLoopback,
+        Op::StopPropagation,
+        Op::MountRoot,
+        Op::ShowImage { host: root },
+    ];
+    let file_b = match scratch {
+        Scratch::Memory => {
+            list.push(Op::MountScratch { size_b: limits.scratch_b });
+            None
+        }
+        Scratch::Directory(dir) => {
+            list.push(Op::OpenScratch { dir });
+            Some(limits.scratch_b)
+        }
+    };
+    list.push(match source {
+        Some(host) => Op::MountSource { host },
+        None => Op::BindPart(Part::Src),
+    });
+    list.extend([Part::Out, Part::Home, Part::Tmp, Part::Shm].map(Op::BindPart));
+    list.extend(DEVICES.map(|name| Op::BindDevice { name }));
+    list.extend([Op::LinkDescriptors, Op::MountProc]);
+    list.extend(inputs.iter().map(Op::BindInput));
+    list.extend([Op::HandOutDirs, Op::EnterRoot]);
+    // Only now: a symbolic link in the source leads nowhere but into the jail.
+    list.extend(files.iter().map(Op::WriteFile));
+    // Landlock forbids mounting and the filter most of the rest, so they come last.
+    list.extend([
+        Op::FreezeRoot,
+        Op::Limit { limits, file_b },
+        Op::ConnectLog,
+        Op::DropCapabilities,
+        Op::Landlock,
+        Op::FilterSyscalls,
+    ]);
+    list.extend(steps.iter().enumerate().map(|(index, step)| Op::Run { index, step }));
+    list
+}
+
+impl fmt::Display for Op<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DieWithHelper => f.write_str("leave the session and die with the helper"),
+            Self::MapUser => write!(f, "map uid and gid {INSIDE_ID} to the caller's"),
+            Self::NameHost => write!(f, "name the host {HOST_NAME}, the domain {DOMAIN_NAME}"),
+            Self::RaiseLoopback => f.write_str("bring up the loopback interface"),
+            Self::StopPropagation => f.write_str("make all mounts private"),
+            Self::MountRoot => f.write_str("mount tmpfs as the new root"),
+            Self::ShowImage { host } => {
+                write!(f, "bind the entries of {} read-only in /", host.display())
+            }
+            Self::MountScratch { size_b } => write!(f, "mount {size_b} bytes of tmpfs as scratch"),
+            Self::OpenScratch { dir } => write!(f, "take {} as scratch", dir.display()),
+            Self::MountSource { host } => {
+                write!(f, "mount overlay on /build/src, over {}", host.display())
+            }
+            Self::BindPart(part) => write!(f, "bind scratch/{} on /{}", part.name(), part.inside()),
+            Self::BindDevice { name } => write!(f, "bind /dev/{name}"),
+            Self::LinkDescriptors => f.write_str("link /dev/fd, stdin, stdout and stderr"),
+            Self::MountProc => f.write_str("mount proc on /proc, read-only, processes only"),
+            Self::BindInput(Input { host, inside }) => {
+                write!(f, "bind {} read-only on {inside}", host.display())
+            }
+            Self::HandOutDirs => f.write_str("hand out /build/src and /build/out"),
+            Self::EnterRoot => f.write_str("pivot into the new root"),
+            Self::WriteFile(JailFile { path, bytes, mode }) => {
+                write!(f, "write {} bytes to {path}, mode {mode:o}", bytes.len())
+            }
+            Self::FreezeRoot => f.write_str("make the root read-only"),
+            Self::Limit { limits, file_b } => {
+                let Limits { wall: _, scratch_b: _, open_files, pids, memory_b } = limits;
+                write!(f, "limit open files to {open_files}")?;
+                for (what, limit) in [("processes", pids), ("memory", memory_b), ("a file", file_b)]
+                {
+                    if let Some(limit) = limit {
+                        write!(f, ", {what} to {limit}")?;
+                    }
+                }
+                f.write_str("; umask 022, no address randomisation")
+            }
+            Self::ConnectLog => f.write_str("connect stdin to /dev/null, output to the log"),
+            Self::DropCapabilities => f.write_str("drop all capabilities"),
+            Self::Landlock => write!(f, "restrict by landlock: write only in {WRITABLE:?}"),
+            Self::FilterSyscalls => f.write_str("filter system calls"),
+            Self::Run { index, step: Step { argv, cwd } } => {
+                write!(f, "run command {index} in {cwd}: {argv:?}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::JailPath;
+
+    fn spec() -> JailSpec {
+        let path = |text| JailPath::new(text).unwrap();
+        JailSpec {
+            root: "/images/a".into(),
+            source: Some("/trees/b".into()),
+            inputs: vec![Input { host: "/outputs/c".into(), inside: path("/build/inputs/c") }],
+            files: vec![JailFile {
+                path: path("/build/src/.config"),
+                bytes: b"CONFIG_A=y\n".to_vec(),
+                mode: 0o644,
+            }],
+            steps: vec![
+                Step { argv: vec!["make".into(), "-j2".into()], cwd: path("/build/src") },
+                Step { argv: vec!["true".into()], cwd: path("/") },
+            ],
+            env: BTreeMap::new(),
+            limits: Limits { pids: Some(512), ..Limits::default() },
+            scratch: Scratch::Memory,
+        }
+    }
+
+    fn listing(spec: &JailSpec) -> String {
+        let lines: Vec<String> =
+            ops(spec).iter().enumerate().map(|(index, op)| format!("{index} {op}")).collect();
+        lines.join("\n")
+    }
+
+    // What a jail is made of, in order: a change here changes what builds see or what they can do.
+    #[test]
+    fn a_jail_is_built_in_this_order() {
+        insta::assert_snapshot!(listing(&spec()), @r#"
+        0 leave the session and die with the helper
+        1 map uid and gid 1000 to the caller's
+        2 name the host kbs, the domain (none)
+        3 bring up the loopback interface
+        4 make all mounts private
+        5 mount tmpfs as the new root
+        6 bind the entries of /images/a read-only in /
+        7 mount 4294967296 bytes of tmpfs as scratch
+        8 mount overlay on /build/src, over /trees/b
+        9 bind scratch/out on /build/out
+        10 bind scratch/home on /build/home
+        11 bind scratch/tmp on /tmp
+        12 bind scratch/shm on /dev/shm
+        13 bind /dev/null
+        14 bind /dev/zero
+        15 bind /dev/full
+        16 bind /dev/random
+        17 bind /dev/urandom
+        18 link /dev/fd, stdin, stdout and stderr
+        19 mount proc on /proc, read-only, processes only
+        20 bind /outputs/c read-only on /build/inputs/c
+        21 hand out /build/src and /build/out
+        22 pivot into the new root
+        23 write 11 bytes to /build/src/.config, mode 644
+        24 make the root read-only
+        25 limit open files to 1024, processes to 512; umask 022, no address randomisation
+        26 connect stdin to /dev/null, output to the log
+        27 drop all capabilities
+        28 restrict by landlock: write only in ["/build/src", "/build/out", "/build/home", "/tmp", "/dev/shm"]
+        29 filter system calls
+        30 run command 0 in /build/src: ["make", "-j2"]
+        31 run command 1 in /: ["true"]
+        "#);
+    }
+
+    #[test]
+    fn scratch_on_disk_and_no_source_change_only_where_bytes_go() {
+        let mut spec = spec();
+        let before = listing(&spec);
+        spec.scratch = Scratch::Directory("/scratch/d".into());
+        spec.source = None;
+        let after = listing(&spec);
+        let differing: Vec<String> = before
+            .lines()
+            .zip(after.lines())
+            .filter(|(a, b)| a != b)
+            .map(|(_, b)| b.to_owned())
+            .collect();
+        assert_eq!(before.lines().count(), after.lines().count());
+        insta::assert_snapshot!(differing.join("\n"), @r#"
+        7 take /scratch/d as scratch
+        8 bind scratch/src on /build/src
+        25 limit open files to 1024, processes to 512, a file to 4294967296; umask 022, no address randomisation
+        "#);
+    }
+
+    #[test]
+    fn everything_is_restricted_before_the_first_step() {
+        let spec = spec();
+        let list = ops(&spec);
+        let first = |want: fn(&Op<'_>) -> bool| list.iter().position(want).unwrap();
+        let run = first(|op| matches!(op, Op::Run { .. }));
+        for seal in [Op::DropCapabilities, Op::Landlock, Op::FilterSyscalls, Op::FreezeRoot] {
+            assert!(list.iter().position(|op| *op == seal).unwrap() < run);
+        }
+        assert!(
+            first(|op| matches!(op, Op::WriteFile(_))) > first(|op| matches!(op, Op::EnterRoot))
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! How jails start and end.
+
+use std::time::{Duration, Instant};
+
+use kbs_sandbox::{Limits, Outcome, SandboxError, probe};
+
+use crate::kit::{FOREVER, Watched, as_each_user, first_line, kits, parent_of, pid_of, step};
+
+#[test]
+fn the_first_step_that_fails_is_the_last() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("echo one");
+        spec.steps.extend([step(&["sh", "-c", "echo two >&2; exit 7"]), step(&["echo", "three"])]);
+        let ran = kit.run(&spec);
+        assert_eq!(ran.finished.outcome, Outcome::Failed { step: 1, code: 7 });
+        assert_eq!(ran.log, "one\ntwo\n");
+    });
+}
+
+#[test]
+fn a_signal_is_told_as_one() {
+    as_each_user(|kit| {
+        let ran = kit.sh("kill -SEGV $$");
+        assert_eq!(ran.finished.outcome, Outcome::Signaled { step: 0, signal: 11 });
+    });
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named_in_the_log() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("");
+        for (program, code) in [("no-such-program", 127), ("/no/such", 127), ("/etc/passwd", 126)] {
+            spec.steps = vec![step(&[program])];
+            let ran = kit.run(&spec);
+            assert_eq!(ran.finished.outcome, Outcome::Failed { step: 0, code });
+            assert!(ran.log.contains(program), "{}", ran.log);
+        }
+    });
+}
+
+#[test]
+fn nothing_outlives_its_step() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec(
+            "(setsid sleep 600 &) ; setsid sh -c '(trap \"\" TERM HUP; sleep 600; sleep 600) &'",
+        );
+        // Process 1 hides itself, so the shell is all there is to see.
+        spec.steps.push(step(&["sh", "-c", "cat /proc/[0-9]*/comm"]));
+        let start = Instant::now();
+        assert_eq!(kit.run(&spec).succeeded(), "sh\n");
+        assert!(start.elapsed() < Duration::from_mins(1), "the step was waited for");
+    });
+}
+
+#[test]
+fn the_time_limit_kills_everything() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("sleep 600 & sleep 600");
+        spec.limits.wall = Some(Duration::from_millis(150));
+        let ran = kit.run(&spec);
+        assert_eq!(ran.finished.outcome, Outcome::TimedOut);
+        assert!(ran.finished.took >= Duration::from_millis(150));
+        assert!(ran.finished.dirs.is_some(), "what was written so far is lost");
+    });
+}
+
+#[test]
+fn a_time_limit_that_is_not_reached_changes_nothing() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("echo done");
+        spec.limits.wall = Some(FOREVER);
+        assert_eq!(kit.run(&spec).succeeded(), "done\n");
+    });
+}
+
+#[test]
+fn kill_kills_everything() {
+    as_each_user(|kit| {
+        let (job, log) = kit.start(&kit.spec("(setsid sleep 600 &); echo ready; sleep 600"));
+        assert_eq!(first_line(&log), "ready");
+        let jail = Watched::new(pid_of(&job));
+        job.kill();
+        assert_eq!(job.wait().unwrap().outcome, Outcome::Killed);
+        jail.assert_dies();
+    });
+}
+
+#[test]
+fn a_dropped_job_is_killed() {
+    as_each_user(|kit| {
+        let (job, log) = kit.start(&kit.spec("echo ready; sleep 600"));
+        assert_eq!(first_line(&log), "ready");
+        let jail = Watched::new(pid_of(&job));
+        drop(job);
+        jail.assert_dies();
+    });
+}
+
+#[test]
+fn jails_die_with_the_helper() {
+    as_each_user(|kit| {
+        let (job, log) = kit.start(&kit.spec("echo ready; sleep 600"));
+        assert_eq!(first_line(&log), "ready");
+        let pid = pid_of(&job);
+        let (jail, helper) = (Watched::new(pid), Watched::new(parent_of(pid)));
+        helper.kill();
+        jail.assert_dies();
+        assert!(matches!(job.wait(), Err(SandboxError::HelperGone)));
+        assert!(!kit.helper.is_alive());
+        let (_reader, writer) = rustix::pipe::pipe().unwrap();
+        assert!(matches!(kit.helper.run(&kit.spec("true"), writer), Err(SandboxError::HelperGone)));
+    });
+}
+
+#[test]
+fn the_helper_dies_with_its_daemon() {
+    for kit in kits() {
+        let (job, log) = kit.start(&kit.spec("echo ready; sleep 600"));
+        assert_eq!(first_line(&log), "ready");
+        let pid = pid_of(&job);
+        let (jail, helper) = (Watched::new(pid), Watched::new(parent_of(pid)));
+        // Closes the connection, as the end of the daemon does.
+        drop(kit);
+        jail.assert_dies();
+        helper.assert_dies();
+        assert!(matches!(job.wait(), Err(SandboxError::HelperGone) | Ok(_)));
+    }
+}
+
+#[test]
+fn a_hundred_jails_at_once_do_not_disturb_each_other() {
+    as_each_user(|kit| {
+        let jobs: Vec<_> = (0..100)
+            .map(|number| {
+                let script = format!("echo {number} > /build/out/n; echo {number}; exit {number}");
+                kit.start(&kit.spec(&script))
+            })
+            .collect();
+        for (number, (job, log)) in jobs.into_iter().enumerate() {
+            let finished = job.wait().unwrap();
+            let code = i32::try_from(number).unwrap();
+            let outcome = match code {
+                0 => Outcome::Succeeded,
+                code => Outcome::Failed { step: 0, code },
+            };
+            assert_eq!(finished.outcome, outcome);
+            assert_eq!(first_line(&log), number.to_string());
+            let out = finished.dirs.unwrap().out;
+            assert_eq!(crate::kit::read(&out, "n").unwrap(), format!("{number}\n"));
+        }
+    });
+}
+
+#[test]
+fn usage_covers_the_children_of_the_steps() {
+    as_each_user(|kit| {
+        let busy = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'";
+        let usage = kit.sh(busy).finished.usage;
+        assert!(usage.user >= Duration::from_millis(10), "{usage:?}");
+        assert!(usage.max_rss_b > 100 << 10, "{usage:?}");
+    });
+}
+
+#[test]
+fn limits_reach_the_steps() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("ulimit -n; ulimit -c; ulimit -d; ulimit -s");
+        spec.limits = Limits { open_files: 77, memory_b: Some(512 << 20), ..spec.limits };
+        assert_eq!(kit.run(&spec).succeeded(), "77\n0\n524288\n8192\n");
+    });
+}
+
+#[test]
+fn the_process_limit_is_the_jails_own() {
+    as_each_user(|kit| {
+        // The kernel exempts root from it.
+        if !kit.is_root() {
+            let mut spec = kit.spec("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 600 & done");
+            spec.limits.pids = Some(5);
+            assert!(matches!(kit.run(&spec).finished.outcome, Outcome::Failed { .. }));
+            spec.limits.pids = Some(15);
+            kit.run(&spec).succeeded();
+        }
+    });
+}
+
+#[test]
+fn a_jail_that_cannot_be_built_says_where_it_stopped() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("true");
+        spec.source = Some("/no/such/source".into());
+        let Outcome::SetupFailed(failure) = kit.run(&spec).finished.outcome else {
+            panic!("the jail ran");
+        };
+        assert_eq!(
+            failure.to_string(),
+            "the kernel refused step 8 of the jail: mount overlay on /build/src, over \
+             /no/such/source (the source): No such file or directory (os error 2)"
+        );
+        assert_eq!(failure.errno, 2);
+    });
+}
+
+#[test]
+fn a_spec_that_makes_no_sense_starts_nothing() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("true");
+        spec.limits.scratch_b = 0;
+        let (_reader, writer) = rustix::pipe::pipe().unwrap();
+        assert!(matches!(kit.helper.run(&spec, writer), Err(SandboxError::Spec(_))));
+    });
+}
+
+#[test]
+fn the_probe_agrees_that_jails_can_be_built_here() {
+    let report = probe(std::path::Path::new(env!("CARGO_BIN_EXE_kbs-jail-test-helper"))).unwrap();
+    assert_eq!(report.refused_by(), None, "{report}");
+    let names: Vec<&str> = report.layers.iter().map(|layer| layer.name.as_str()).collect();
+    insta::assert_snapshot!(names.join(", "), @"user namespace, mount namespace, pid namespace, net namespace, ipc namespace, uts namespace, cgroup namespace, user map, loopback, mounts, overlay, user xattrs in memory, proc, landlock, landlock: truncating, landlock: tcp, landlock: device control, landlock: signals and abstract sockets, system call filter");
+}
+
+#[test]
+fn a_program_that_is_no_helper_is_found_out() {
+    let helper = kbs_sandbox::Helper::start(std::path::Path::new("/bin/true")).unwrap();
+    let kit = &kits()[0];
+    let (_reader, writer) = rustix::pipe::pipe().unwrap();
+    let ended = helper.run(&kit.spec("true"), writer).and_then(|job| job.wait());
+    assert!(matches!(ended, Err(SandboxError::HelperGone | SandboxError::Send(_))));
+    assert!(kbs_sandbox::Helper::start(std::path::Path::new("/no/such/program")).is_err());
+}

@@ -1,0 +1,148 @@
+//! Looks at an output before it is served: quickly, and a little elsewhere each time.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
+use kbs_plan::path::RelPath;
+use kbs_plan::tree::Entry;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::blobs::hash_of;
+use crate::layout::{Executable, MTIME, Purpose, Variant};
+use crate::row::TreeRow;
+
+/// Most entries that one look compares.
+pub(crate) const WINDOW: u32 = 64;
+/// Largest file that one look hashes, in bytes.
+const HASHED_MAX_B: u64 = 1 << 20;
+
+/// What a look compares.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Depth {
+    /// Kind, size, mode and time of the given entries; the bytes of one small file.
+    Glance {
+        /// Decides which file.
+        turn: u64,
+    },
+    /// Every byte of the given entries.
+    Everything,
+}
+
+/// Whether the given entries are all that may be in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Anything else is damage.
+    Whole,
+    /// The rest is not looked at.
+    Part,
+}
+
+/// Compares a directory with entries that it should hold; returns what is wrong first.
+///
+/// # Errors
+/// Only where this process lacks the means to look; what cannot be read is damage.
+pub(crate) fn find_damage(
+    path: &Path,
+    rows: &[TreeRow],
+    extent: Extent,
+    depth: Depth,
+) -> io::Result<Option<String>> {
+    match look(path, rows, extent, depth) {
+        Ok(()) => Ok(None),
+        Err(Finding::Damage(what)) => Ok(Some(what)),
+        Err(Finding::Unreadable(what, error)) => match Errno::from_io_error(&error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR) => Err(error),
+            _ => Ok(Some(format!("{what} cannot be read: {error}"))),
+        },
+    }
+}
+
+enum Finding {
+    Damage(String),
+    Unreadable(String, io::Error),
+}
+
+fn look(path: &Path, rows: &[TreeRow], extent: Extent, depth: Depth) -> Result<(), Finding> {
+    let dir = Dir::open_ambient_dir(path, ambient_authority())
+        .map_err(|error| Finding::Unreadable("its directory".to_owned(), error))?;
+    for TreeRow { path, entry } in rows {
+        compare(&dir, path, entry)?;
+    }
+    if extent == Extent::Whole {
+        count_entries(&dir, rows)?;
+    }
+    let files = || {
+        rows.iter().filter_map(|TreeRow { path, entry }| match entry {
+            Entry::File { blob, size, executable: _ } => Some((path, *blob, *size)),
+            Entry::Symlink { .. } | Entry::Directory => None,
+        })
+    };
+    let hashed: Vec<_> = match depth {
+        Depth::Everything => files().collect(),
+        Depth::Glance { turn } => {
+            let small: Vec<_> = files().filter(|(_, _, size)| *size <= HASHED_MAX_B).collect();
+            let chosen = turn.checked_rem(small.len() as u64).unwrap_or(0);
+            small.into_iter().skip(usize::try_from(chosen).unwrap_or(0)).take(1).collect()
+        }
+    };
+    for (path, blob, _) in hashed {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let found = dir
+            .open_with(path.as_path(), &options)
+            .and_then(|mut file| hash_of(&mut file))
+            .map_err(|error| Finding::Unreadable(format!("`{path}`"), error))?;
+        if found != blob {
+            return Err(Finding::Damage(format!("`{path}` holds other bytes than it should")));
+        }
+    }
+    Ok(())
+}
+
+fn compare(dir: &Dir, path: &RelPath, entry: &Entry) -> Result<(), Finding> {
+    let unreadable = |error| Finding::Unreadable(format!("`{path}`"), error);
+    let found = dir.symlink_metadata(path.as_path()).map_err(unreadable)?;
+    let is_right = match entry {
+        Entry::Directory => found.is_dir() && mode(&found) == Purpose::Output.dir_mode(),
+        Entry::Symlink { target } => {
+            found.is_symlink()
+                && dir.read_link_contents(path.as_path()).map_err(unreadable)? == Path::new(target)
+        }
+        Entry::File { blob: _, size, executable } => {
+            let variant = Variant::of(Purpose::Output, Executable::of(*executable));
+            found.is_file() && found.len() == *size && mode(&found) == variant.mode
+        }
+    } && (found.mtime(), found.mtime_nsec()) == MTIME;
+    if is_right { Ok(()) } else { Err(Finding::Damage(format!("`{path}` has changed"))) }
+}
+
+fn mode(found: &Metadata) -> u32 {
+    found.mode() & 0o7777
+}
+
+/// Compares how many entries each directory has: with all the right ones there, more are wrong.
+fn count_entries(dir: &Dir, rows: &[TreeRow]) -> Result<(), Finding> {
+    let mut counts = BTreeMap::from([(None, 0_usize)]);
+    for TreeRow { path, entry } in rows {
+        if *entry == Entry::Directory {
+            counts.entry(Some(path.clone())).or_default();
+        }
+        *counts.entry(path.parent()).or_default() += 1;
+    }
+    for (path, count) in counts {
+        let entries = match &path {
+            None => dir.entries(),
+            Some(path) => dir.read_dir(path.as_path()),
+        };
+        let what = || path.as_ref().map_or("its directory".to_owned(), |path| format!("`{path}`"));
+        let found = entries.map_err(|error| Finding::Unreadable(what(), error))?.count();
+        if found != count {
+            return Err(Finding::Damage(format!("{} holds {found} entries, not {count}", what())));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! One redb file: transactions as closures, and a fresh start after an I/O error.
+//!
+//! redb checks its pages' checksums only after a crash, and panics on some damage that it meets
+//! later. Damage is the disk's fault and not a bug, so here it becomes an error.
+
+use std::error::Error;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{Builder, ReadTransaction, WriteTransaction};
+
+use crate::error::StoreError;
+
+/// Page cache, in bytes.
+const CACHE_B: usize = 64 << 20;
+/// Every so many commits, one also saves the allocator's state, so that opening after a kill need
+/// not walk the whole file. Doing so each time would make the file grow. (A clean close saves it
+/// too.)
+const QUICK_REPAIR_EVERY: u64 = 16;
+
+type Opener = Box<dyn Fn() -> Result<redb::Database, redb::DatabaseError> + Send + Sync>;
+
+/// An open database.
+pub(crate) struct Database {
+    path: PathBuf,
+    opener: Opener,
+    /// `None` between an I/O error, after which redb refuses all work, and the next opening.
+    handle: RwLock<Option<redb::Database>>,
+    commits: AtomicU64,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Why a transaction's closure gave up.
+pub(crate) enum TxnError {
+    Redb(redb::Error),
+    Store(StoreError),
+}
+
+/// The database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenFailure {
+    #[error(transparent)]
+    Redb(#[from] redb::DatabaseError),
+    #[error(transparent)]
+    Damage(#[from] Damage),
+}
+
+/// Something in the file made redb panic.
+#[derive(Debug, thiserror::Error)]
+#[error("the database met something impossible: {what}")]
+pub(crate) struct Damage {
+    what: String,
+}
+
+/// Runs code of redb. A panic leaves nothing behind that is used again: whoever gets the error
+/// drops the handle.
+fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Damage> {
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let what = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Damage { what: what.unwrap_or_else(|| "no more is known".to_owned()) }
+    })
+}
+
+impl From<StoreError> for TxnError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for TxnError {
+            fn from(error: redb::$error) -> Self {
+                Self::Redb(error.into())
+            }
+        }
+    )*};
+}
+from_redb!(StorageError, TableError, TransactionError, CommitError);
+
+impl Database {
+    /// Opens the file, or makes it.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenFailure> {
+        let file = path.to_owned();
+        Self::open_with(
+            path,
+            Box::new(move || Builder::new().set_cache_size(CACHE_B).create(&file)),
+        )
+    }
+
+    fn open_with(path: &Path, opener: Opener) -> Result<Self, OpenFailure> {
+        let handle = RwLock::new(Some(contain(&opener)??));
+        Ok(Self { path: path.to_owned(), opener, handle, commits: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `body` on one consistent state of all tables.
+    pub(crate) fn read<T>(
+        &self,
+        action: &'static str,
+        body: impl FnOnce(&ReadTransaction) -> Result<T, TxnError>,
+    ) -> Result<T, StoreError> {
+        self.with_handle(action, |handle| {
+            use redb::ReadableDatabase as _;
+            body(&handle.begin_read()?)
+        })
+    }
+
+    /// Runs `body` as the only writer and makes what it wrote durable; where it fails, nothing of
+    /// it was written.
+    pub(crate) fn write<T>(
+        &self,
+        action: &'static str,
+        body: impl FnOnce(&WriteTransaction) -> Result<T, TxnError>,
+    ) -> Result<T, StoreError> {
+        self.with_handle(action, |handle| {
+            let mut txn = handle.begin_write()?;
+            txn.set_two_phase_commit(true);
+            let nth = self.commits.fetch_add(1, Ordering::Relaxed);
+            txn.set_quick_repair(nth % QUICK_REPAIR_EVERY == QUICK_REPAIR_EVERY - 1);
+            let value = body(&txn)?;
+            txn.commit()?;
+            Ok(value)
+        })
+    }
+
+    fn with_handle<T>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&redb::Database) -> Result<T, TxnError>,
+    ) -> Result<T, StoreError> {
+        let failed = |source: Box<dyn Error + Send + Sync>| StoreError::Txn {
+            action,
+            path: self.path.clone(),
+            source,
+        };
+        let mut guard = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() {
+            drop(guard);
+            self.reopen().map_err(|error| failed(error.into()))?;
+            guard = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        }
+        let Some(handle) = guard.as_ref() else {
+            return Err(failed("the database is being closed after an I/O error".into()));
+        };
+        let (error, fresh_start): (Box<dyn Error + Send + Sync>, bool) =
+            match contain(|| work(handle)) {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(TxnError::Store(error))) => return Err(error),
+                Ok(Err(TxnError::Redb(error))) => {
+                    let fresh_start = needs_fresh_start(&error);
+                    (error.into(), fresh_start)
+                }
+                Err(damage) => (damage.into(), true),
+            };
+        drop(guard);
+        if fresh_start {
+            tracing::warn!(path = %self.path.display(), %error, "database closed, to be reopened");
+            self.close();
+        }
+        Err(failed(error))
+    }
+
+    fn reopen(&self) -> Result<(), OpenFailure> {
+        let mut guard = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() {
+            *guard = Some(contain(&self.opener)??);
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        let mut guard = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: the file cannot be opened again before it is closed.
+        let handle = guard.take();
+        if let Err(error) = contain(|| drop(handle)) {
+            tracing::warn!(path = %self.path.display(), %error, "closing the database");
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Whether redb will refuse everything until the file is opened again.
+fn needs_fresh_start(error: &redb::Error) -> bool {
+    matches!(
+        error,
+        redb::Error::Io(_)
+            | redb::Error::PreviousIo
+            | redb::Error::DatabaseClosed
+            | redb::Error::LockPoisoned(_)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::IMAGE_NAMES;
+    use redb::StorageBackend;
+    use redb::backends::FileBackend;
+    use std::fs::OpenOptions;
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    /// A file on a disk that can be full.
+    #[derive(Debug)]
+    struct FullDisk {
+        file: FileBackend,
+        full: Arc<AtomicBool>,
+    }
+
+    impl FullDisk {
+        fn room(&self) -> io::Result<()> {
+            if self.full.load(Ordering::SeqCst) {
+                return Err(io::Error::from_raw_os_error(28));
+            }
+            Ok(())
+        }
+    }
+
+    impl StorageBackend for FullDisk {
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.file.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.room()?;
+            self.file.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.file.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.room()?;
+            self.file.write(offset, data)
+        }
+        fn close(&self) -> io::Result<()> {
+            self.file.close()
+        }
+    }
+
+    fn name_image(db: &Database, name: &str) -> Result<(), StoreError> {
+        db.write("name an image", |txn| {
+            txn.open_table(IMAGE_NAMES)?.insert(name, "sha256:00")?;
+            Ok(())
+        })
+    }
+
+    fn has_image(db: &Database, name: &str) -> bool {
+        db.read("look up", |txn| Ok(txn.open_table(IMAGE_NAMES)?.get(name)?.is_some())).unwrap()
+    }
+
+    #[test]
+    fn work_goes_on_after_the_disk_was_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let full = Arc::new(AtomicBool::new(false));
+        let opener = {
+            let (path, full) = (path.clone(), Arc::clone(&full));
+            move || {
+                let mut options = OpenOptions::new();
+                let file =
+                    options.read(true).write(true).create(true).truncate(false).open(&path)?;
+                let file = FileBackend::new(file)?;
+                Builder::new().create_with_backend(FullDisk { file, full: Arc::clone(&full) })
+            }
+        };
+        let db = Database::open_with(&path, Box::new(opener)).unwrap();
+        name_image(&db, "before").unwrap();
+
+        full.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            let error = name_image(&db, "during").unwrap_err();
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        }
+
+        full.store(false, Ordering::SeqCst);
+        assert!(has_image(&db, "before"));
+        assert!(!has_image(&db, "during"));
+        name_image(&db, "after").unwrap();
+        drop(db);
+        let db = Database::open(&path).unwrap();
+        assert!(has_image(&db, "before") && has_image(&db, "after") && !has_image(&db, "during"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Timing whole processes, so that what is compared shares the machine's moods.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+
+/// One thing to time: makes the command line of a round, counted from 0.
+pub(crate) struct Contender<'a> {
+    /// For messages.
+    pub(crate) name: &'a str,
+    /// Not timed: prepares the round.
+    pub(crate) command: Box<dyn FnMut(usize) -> Result<Command, Failure> + 'a>,
+}
+
+impl<'a> Contender<'a> {
+    pub(crate) fn new(
+        name: &'a str,
+        command: impl FnMut(usize) -> Result<Command, Failure> + 'a,
+    ) -> Self {
+        Self { name, command: Box::new(command) }
+    }
+}
+
+/// Runs the contenders one after the other, round by round, and returns each one's median.
+///
+/// The first round warms caches and does not count. Every other round goes through them backwards,
+/// so that none always follows the same neighbour.
+pub(crate) fn interleave(
+    rounds: usize,
+    mut contenders: Vec<Contender<'_>>,
+) -> Result<Vec<Duration>, Failure> {
+    let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
+    for round in 0..=rounds {
+        let mut order: Vec<usize> = (0..contenders.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            let contender = &mut contenders[index];
+            let command = (contender.command)(round)?;
+            let took = time(contender.name, command)?;
+            if round > 0 {
+                times[index].push(took);
+            }
+        }
+    }
+    Ok(times.into_iter().map(median).collect())
+}
+
+/// Runs one command to its end; its failure is one of the benchmark.
+pub(crate) fn time(name: &str, mut command: Command) -> Result<Duration, Failure> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let start = Instant::now();
+    let output = command.output()?;
+    let took = start.elapsed();
+    if output.status.success() {
+        Ok(took)
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let tail: Vec<&str> = said.lines().rev().take(15).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        Err(format!("{name} failed ({}): {command:?}\n{}", output.status, tail.join("\n")).into())
+    }
+}
+
+/// The middle one; the mean of the two in the middle where their number is even.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    let middle = times.len() / 2;
+    match times.len() {
+        0 => Duration::ZERO,
+        even if even % 2 == 0 => (times[middle - 1] + times[middle]) / 2,
+        _ => times[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        let ms = |list: &[u64]| median(list.iter().copied().map(Duration::from_millis).collect());
+        assert_eq!(ms(&[9, 1, 5]), Duration::from_millis(5));
+        assert_eq!(ms(&[4, 1, 2, 100]), Duration::from_millis(3));
+        assert_eq!(ms(&[]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_round_that_fails_is_no_measurement() {
+        let contender = Contender::new("false", |_| Ok(Command::new("false")));
+        assert!(interleave(1, vec![contender]).is_err());
+    }
+}
