@@ -221,3 +221,48 @@ impl Pauses {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/daemon.sh");
+
+    fn started(state: &Path) -> Result<Daemon, StartError> {
+        let idle_exit = Some(Duration::from_mins(10));
+        let launch = Launch { program: Path::new(PROGRAM), state, idle_exit };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(start(&launch))
+    }
+
+    #[test]
+    fn a_daemon_that_leaves_is_told_with_its_last_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("refuse"), "").unwrap();
+        std::fs::write(dir.path().join(LOG_NAME), "of an earlier one\n").unwrap();
+        let error = started(dir.path()).unwrap_err();
+        assert_eq!(error.to_string(), "the daemon left before it answered\nerror: no room");
+        assert_eq!(error.class(), Class::User);
+    }
+
+    #[test]
+    fn clients_at_the_same_time_start_one_daemon_and_all_reach_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let asked = || std::fs::read_to_string(dir.path().join("asked")).unwrap_or_default();
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..3).map(|_| scope.spawn(|| started(dir.path()))).collect();
+            while asked().is_empty() {
+                std::thread::yield_now();
+            }
+            let listener = UnixListener::bind(dir.path().join(SOCKET_NAME)).unwrap();
+            let daemons: Vec<_> =
+                clients.into_iter().map(|client| client.join().unwrap().unwrap()).collect();
+            assert_eq!(daemons.iter().filter(|daemon| daemon.is_new).count(), 1);
+            drop(listener);
+        });
+        std::fs::write(dir.path().join("leave"), "").unwrap();
+        let state = dir.path().display();
+        assert_eq!(asked(), format!("daemon run --detached --state {state} --idle-exit 600\n"));
+    }
+}

@@ -164,7 +164,7 @@ mod tests {
             git_program("61c0c8d2ef40340781835dd53fb04cc7a454e37a", "v0.13.0-0-g61c0c8d2e", 7);
         let output = std::process::Command::new("sh")
             .arg("-c")
-            .arg(format!("{script}"))
+            .arg(script)
             .arg("git")
             .args(args)
             .output()

@@ -206,7 +206,7 @@ impl Flight {
             }
             if let (Some(log), Some(tail)) = (&mut log, tail) {
                 log.catch_up(&tail, &mut |offset, data| {
-                    watch.tell(Happening::Log { offset, data })
+                    watch.tell(Happening::Log { offset, data });
                 });
             }
             if outcome.is_some() {

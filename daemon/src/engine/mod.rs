@@ -9,6 +9,7 @@ pub(crate) mod outcome;
 pub(crate) mod tasks;
 pub(crate) mod watch;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use kbs_image::Images;
 use kbs_plan::id::ConfigureKey;
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{Helper, JailSpec, Job, SandboxError};
-use kbs_source::{Mirror, ProjectName};
+use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
 use kbs_store::{OutputRow, Store};
 
 use crate::config::Config;
@@ -39,6 +40,7 @@ pub(crate) struct Engine {
     pub(crate) configuring: PerKey<ConfigureKey>,
     pub(crate) importing: PerKey<String>,
     pub(crate) ingesting: PerKey<[u8; 32]>,
+    selections: Mutex<BTreeMap<(CommitId, String, bool), Arc<Selection>>>,
     helper: Mutex<Arc<Helper>>,
     activity: Activity,
     stopping: AtomicBool,
@@ -68,6 +70,7 @@ impl Engine {
             configuring: PerKey::default(),
             importing: PerKey::default(),
             ingesting: PerKey::default(),
+            selections: Mutex::default(),
             helper: Mutex::new(helper),
             activity: Activity::default(),
             stopping: AtomicBool::new(false),
@@ -97,6 +100,29 @@ impl Engine {
         *self.helper.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
         let job = fresh.run(spec, copy()?).map_err(|source| EngineError::Sandbox { source })?;
         Ok(Arc::new(job))
+    }
+
+    /// What `paths` select of a commit; asked for again and again, so the latest answers are kept.
+    pub(crate) fn select(
+        &self,
+        commit: CommitId,
+        paths: &[String],
+        submodules: Submodules,
+    ) -> Result<Arc<Selection>, Problem> {
+        const KEPT: usize = 16;
+        let key = (commit, paths.join("\0"), submodules == Submodules::Include);
+        let kept = || self.selections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(selection) = kept().get(&key) {
+            return Ok(Arc::clone(selection));
+        }
+        let selection = self.mirror.select(commit, &PathPatterns::new(paths)?, submodules)?;
+        let selection = Arc::new(selection);
+        let mut kept = kept();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(key, Arc::clone(&selection));
+        Ok(selection)
     }
 
     /// The files of an output.

@@ -9,7 +9,7 @@ pub(crate) enum Outcome {
     /// There is an output.
     Output {
         /// Its row.
-        row: OutputRow,
+        row: Box<OutputRow>,
         /// Whether it was built just now.
         built: bool,
     },

@@ -64,7 +64,7 @@ impl Builds for Service {
         let pb::RealizeRequest { spec, reuse: _, keep_failed, log } = request.into_inner();
         let wish = Wish { spec: decode(spec)?, reuse, keep_failed, want_log: log };
         let running = tasks::request(&self.0, move |engine, watch| {
-            encode::ended(engine, realize::realize(engine, wish, watch)?)
+            encode::ended(engine, realize::realize(engine, &wish, watch)?)
         });
         Ok(Response::new(stream::of(
             running,

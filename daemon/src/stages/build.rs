@@ -13,10 +13,11 @@ use kbs_sandbox::{
     Finished, JailFile, JailPath, JailSpec, Limits, Outcome as JailOutcome, Scratch, Step, Usage,
 };
 use kbs_source::Selection;
-use kbs_store::{FailureRecord, LogFile, LogWriter, OutputRecord, OutputRow, Phase};
+use kbs_store::{FailureRecord, LogFile, OutputRecord, OutputRow, Phase};
 
 use super::collect::{self, Unfit};
 use super::image::Toolchain;
+use super::jail::{self, Tail};
 use crate::config::Decided;
 use crate::contract;
 use crate::engine::flight::Flight;
@@ -30,7 +31,7 @@ pub(crate) struct Order {
     pub(crate) derivation: Derivation,
     pub(crate) key: BuildKey,
     pub(crate) content: ContentKey,
-    pub(crate) selection: Selection,
+    pub(crate) selection: Arc<Selection>,
     pub(crate) toolchain: Toolchain,
     /// The normalised configuration.
     pub(crate) config: Option<String>,
@@ -58,7 +59,7 @@ pub(crate) fn build(engine: &Engine, flight: &Flight, order: &Order) -> Result<O
                 record.warnings.extend(notes);
                 Ok(engine.store.commit(&record, &tree, Some(log))?)
             })?;
-            Ok(Outcome::Output { row, built: true })
+            Ok(Outcome::Output { row: Box::new(row), built: true })
         }
         Made::Failed { failure, log, phases } => {
             let record = failure_record(order, &failure, phases);
@@ -100,34 +101,8 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
         tail: tail.text(),
         kept: kept.clone(),
     };
-    let failure = match outcome {
-        JailOutcome::Succeeded => None,
-        JailOutcome::SetupFailed(failure) => return Err(EngineError::Refused { failure }.into()),
-        JailOutcome::Failed { step, code } => {
-            let text = format!("`{}` exited with {code}", command_line(&spec, step));
-            Some(failed(Cause::Exit(code), text, Some(step), &tail))
-        }
-        JailOutcome::Signaled { step, signal } => {
-            let text = format!("`{}` was ended by signal {signal}", command_line(&spec, step));
-            Some(failed(Cause::Signal(signal), text, Some(step), &tail))
-        }
-        JailOutcome::TimedOut => {
-            let text = format!(
-                "the build took longer than limits.wall allows ({} s)",
-                order.limits.wall.as_secs()
-            );
-            Some(failed(Cause::TimeOut, text, None, &tail))
-        }
-        JailOutcome::Killed => return Err(EngineError::Withdrawn.into()),
-        JailOutcome::Lost { signal } => {
-            let text = format!(
-                "the build's first process was ended from outside by signal {signal}; most often memory ran out"
-            );
-            Some(failed(Cause::Signal(signal), text, None, &tail))
-        }
-    };
-    if let Some(failure) = failure {
-        return Ok(Made::Failed { failure, log, phases });
+    if let Some((cause, text, step)) = verdict(outcome, &spec)? {
+        return Ok(Made::Failed { failure: failed(cause, text, step, &tail), log, phases });
     }
     let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
     let notes = config_notes(order, &dirs.src);
@@ -155,6 +130,38 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
             Ok(Made::Failed { failure: failed(cause, text, None, &tail), log, phases })
         }
     }
+}
+
+/// How a jail failed: cause, words for people, and which step; `None` when it succeeded.
+fn verdict(
+    outcome: JailOutcome,
+    spec: &JailSpec,
+) -> Result<Option<(Cause, String, Option<usize>)>, Problem> {
+    let line = |step| command_line(spec, step);
+    Ok(Some(match outcome {
+        JailOutcome::Succeeded => return Ok(None),
+        JailOutcome::SetupFailed(failure) => return Err(EngineError::Refused { failure }.into()),
+        JailOutcome::Killed => return Err(EngineError::Withdrawn.into()),
+        JailOutcome::Failed { step, code } => {
+            (Cause::Exit(code), format!("`{}` exited with {code}", line(step)), Some(step))
+        }
+        JailOutcome::Signaled { step, signal } => {
+            let text = format!("`{}` was ended by signal {signal}", line(step));
+            (Cause::Signal(signal), text, Some(step))
+        }
+        JailOutcome::TimedOut => {
+            let allowed = spec.limits.wall.unwrap_or_default().as_secs();
+            let text = format!("the build took longer than limits.wall allows ({allowed} s)");
+            (Cause::TimeOut, text, None)
+        }
+        JailOutcome::Lost { signal } => {
+            let text = format!(
+                "the build's first process was ended from outside by signal {signal}; \
+                 most often memory ran out"
+            );
+            (Cause::Signal(signal), text, None)
+        }
+    }))
 }
 
 fn phase(name: &str, took: Duration) -> Phase {
@@ -224,81 +231,26 @@ struct Run {
 }
 
 fn run(engine: &Engine, flight: &Flight, spec: &JailSpec, log_b: u64) -> Result<Run, Problem> {
-    let lost = |source| EngineError::Sandbox { source: kbs_sandbox::SandboxError::Send(source) };
-    let log = engine.store.log_writer(log_b)?;
+    let mut log = engine.store.log_writer(log_b)?;
     flight.set_log(log.tail());
-    let (reader, writer) = std::io::pipe().map_err(lost)?;
-    let writer = OwnedFd::from(writer);
-    let job = engine.start_jail(spec, &writer)?;
-    drop(writer);
-    flight.set_job(&job);
-    // The pipe ends when the last process of the jail is gone; until then it must be drained.
-    let waiter = Arc::clone(&job);
-    let (pumped, finished) = std::thread::scope(|scope| {
-        let waiting = scope.spawn(move || waiter.wait());
-        let pumped = pump(reader, log, flight, &job);
-        (pumped, waiting.join())
-    });
-    let (log, tail) = pumped?;
+    let (mut tail, mut seen_b) = (Tail::default(), 0);
+    let finished = jail::run(
+        engine,
+        spec,
+        |job| flight.set_job(job),
+        |bytes| {
+            tail.push(bytes);
+            log.write_all(bytes).and_then(|()| log.flush()).map_err(|source| {
+                let path = "the build log".into();
+                EngineError::Host { action: "write", path, source }
+            })?;
+            seen_b += bytes.len() as u64;
+            flight.log_grew(seen_b);
+            Ok(())
+        },
+    )?;
     flight.log_ended();
-    let finished = finished
-        .map_err(|_| EngineError::Lost { what: "the thread that waits for a jail" })?
-        .map_err(|source| EngineError::Sandbox { source })?;
     Ok(Run { finished, log: log.finish()?, tail })
-}
-
-/// Copies what the build prints into its log until every process of it is gone.
-fn pump(
-    mut reader: impl std::io::Read,
-    mut log: LogWriter,
-    flight: &Flight,
-    job: &kbs_sandbox::Job,
-) -> Result<(LogWriter, Tail), Problem> {
-    let mut tail = Tail::default();
-    let mut chunk = vec![0; 64 << 10];
-    let mut seen_b = 0;
-    loop {
-        let read = match reader.read(&mut chunk) {
-            Ok(0) | Err(_) => return Ok((log, tail)),
-            Ok(read) => read,
-        };
-        tail.push(&chunk[..read]);
-        seen_b += read as u64;
-        let written = log.write_all(&chunk[..read]).and_then(|()| log.flush());
-        if let Err(source) = written {
-            // Without a log nobody could tell what the build did.
-            job.kill();
-            return Err(EngineError::Host {
-                action: "write",
-                path: "the build log".into(),
-                source,
-            }
-            .into());
-        }
-        flight.log_grew(seen_b);
-    }
-}
-
-/// The end of what a build printed.
-#[derive(Debug, Default)]
-struct Tail(Vec<u8>);
-
-impl Tail {
-    const KEPT_B: usize = 16 << 10;
-    const LINES: usize = 25;
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-        if self.0.len() > 2 * Self::KEPT_B {
-            self.0.drain(..self.0.len() - Self::KEPT_B);
-        }
-    }
-
-    fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.0);
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(Self::LINES)..].join("\n")
-    }
 }
 
 /// How the tree's own configuration after the build differs from the one it was given.

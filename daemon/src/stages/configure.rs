@@ -1,9 +1,8 @@
 //! From a configuration as asked to the normalised one, by the project's own configure step.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use kbs_kconfig::{Assignments, Change, Definition, Pattern, Prefix, Suggestion, Symbol};
+use kbs_kconfig::{Assignments, Prefix};
 use kbs_plan::derivation::SANDBOX_CONTRACT;
 use kbs_plan::id::{ConfigHash, ConfigureKey};
 use kbs_plan::recipe::{ConfigureRules, Recipe};
@@ -12,8 +11,10 @@ use kbs_sandbox::{JailFile, JailPath, JailSpec, Limits, Outcome, Scratch, Step};
 use kbs_source::{Item, ItemKind, Selection, Submodules};
 use serde::Serialize;
 
+use super::drift::{self, Comparison};
 use super::image::Toolchain;
-use super::pin::{Pinned, patterns};
+use super::jail::{self, Tail};
+use super::pin::Pinned;
 use crate::contract;
 use crate::engine::Engine;
 use crate::engine::watch::Watch;
@@ -41,28 +42,36 @@ pub(crate) fn configure(
 ) -> Result<Configured, Problem> {
     let (asked, mut warnings) = merge(engine, rules, ask, pinned)?;
     let paths = if rules.paths.is_empty() { &recipe.source.paths } else { &rules.paths };
-    let selection = engine.mirror.select(pinned.commit, &patterns(paths)?, Submodules::Ignore)?;
+    let selection = engine.select(pinned.commit, paths, Submodules::Ignore)?;
     let key = configure_key(recipe, rules, &selection, &asked, toolchain);
-    let text = match engine.store.configured(key)? {
-        Some(text) => text,
-        None => {
-            let _guard = engine.configuring.hold(&key);
-            match engine.store.configured(key)? {
-                Some(text) => text,
-                None => watch.phase("configure", recipe.name.clone(), || {
-                    let text = normalise(engine, recipe, rules, &selection, &asked, toolchain)?;
-                    engine.store.remember_configured(key, text.as_bytes())?;
-                    Ok(text.into_bytes())
-                })?,
-            }
+    let remembered = || Ok::<_, Problem>(engine.store.configured(key)?);
+    let mut text = remembered()?;
+    if text.is_none() {
+        let _guard = engine.configuring.hold(&key);
+        text = remembered()?;
+        if text.is_none() {
+            let fresh = watch.phase("configure", recipe.name.clone(), || {
+                normalise(engine, recipe, rules, &selection, &asked, toolchain)
+            })?;
+            engine.store.remember_configured(key, fresh.as_bytes())?;
+            text = Some(fresh.into_bytes());
         }
-    };
-    let text = String::from_utf8(text).map_err(|error| EngineError::NoConfiguration {
-        project: recipe.name.clone(),
-        source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
+    }
+    let text = String::from_utf8(text.unwrap_or_default()).map_err(|error| {
+        EngineError::NoConfiguration {
+            project: recipe.name.clone(),
+            source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
+        }
     })?;
     let normalised = parse(&text, ".config")?.0;
-    warnings.extend(compare(engine, rules, ask, &asked, &normalised, pinned, &selection)?);
+    let comparison = Comparison {
+        asked: &asked,
+        normalised: &normalised,
+        accept: &ask.accept_drift,
+        version: &pinned.version,
+        selection: &selection,
+    };
+    warnings.extend(drift::judge(engine, rules, &comparison)?);
     Ok(Configured { hash: ConfigHash::of(text.as_bytes()), text, warnings })
 }
 
@@ -83,9 +92,9 @@ fn merge(
         warnings.extend(ignored);
         asked.merge(assignments);
     }
-    let single: String =
-        set.iter().map(|(symbol, value)| format!("CONFIG_{symbol}={value}\n")).collect();
-    let (single, ignored) = parse(&single, "config.set")?;
+    let single: Vec<_> =
+        set.iter().map(|(symbol, value)| format!("CONFIG_{symbol}={value}")).collect();
+    let (single, ignored) = parse(&single.join("\n"), "config.set")?;
     warnings.extend(ignored);
     asked.merge(single);
     Ok((asked, warnings))
@@ -121,8 +130,7 @@ fn read_defconfig(
         !name.is_empty() && !name.contains(['*', '?', '[', '{', '\\']) && !name.starts_with('/');
     for place in rules.defconfigs.iter().filter(|_| plain) {
         let path = place.replace("{}", name);
-        let selection =
-            engine.mirror.select(pinned.commit, &patterns(&[path])?, Submodules::Ignore)?;
+        let selection = engine.select(pinned.commit, &[path], Submodules::Ignore)?;
         for Item { path, kind } in &selection.items {
             if let ItemKind::File { oid, .. } = kind {
                 let text = String::from_utf8_lossy(&engine.mirror.read(*oid)?).into_owned();
@@ -133,7 +141,7 @@ fn read_defconfig(
     let all: Vec<_> = rules.defconfigs.iter().map(|place| place.replace("{}", "*")).collect();
     let mut known = Vec::new();
     if !all.is_empty() {
-        let found = engine.mirror.select(pinned.commit, &patterns(&all)?, Submodules::Ignore)?;
+        let found = engine.select(pinned.commit, &all, Submodules::Ignore)?;
         known.extend(
             found.items.iter().filter(|item| is_file(&item.kind)).map(|i| i.path.to_string()),
         );
@@ -216,18 +224,20 @@ fn normalise(
         },
         scratch: Scratch::Memory,
     };
-    let (reader, writer) = std::io::pipe().map_err(|source| EngineError::Sandbox {
-        source: kbs_sandbox::SandboxError::Send(source),
-    })?;
-    let writer = std::os::fd::OwnedFd::from(writer);
-    let job = engine.start_jail(&spec, &writer)?;
-    drop(writer);
-    let printed = read_tail(reader);
-    let finished = job.wait().map_err(|source| EngineError::Sandbox { source })?;
+    let mut printed = Tail::default();
+    let finished = jail::run(
+        engine,
+        &spec,
+        |_| {},
+        |bytes| {
+            printed.push(bytes);
+            Ok(())
+        },
+    )?;
     let failed = |how: String| EngineError::Configure {
         project: recipe.name.clone(),
         how,
-        tail: printed.clone(),
+        tail: printed.text(),
     };
     let command =
         |step: usize| rules.commands.get(step).map(|argv| argv.join(" ")).unwrap_or_default();
@@ -255,121 +265,4 @@ fn normalise(
         .map_err(|source| EngineError::NoConfiguration { project: recipe.name.clone(), source })?;
     Ok(kbs_kconfig::canonical(&text, &Prefix::default())
         .map_err(|source| EngineError::Config { source })?)
-}
-
-/// The last part of what the configure step printed.
-fn read_tail(reader: impl std::io::Read) -> String {
-    const KEPT_B: usize = 8 << 10;
-    let mut kept = Vec::new();
-    let mut chunk = [0; 4 << 10];
-    let mut reader = reader;
-    while let Ok(read @ 1..) = reader.read(&mut chunk) {
-        kept.extend_from_slice(&chunk[..read]);
-        if kept.len() > 2 * KEPT_B {
-            kept.drain(..kept.len() - KEPT_B);
-        }
-    }
-    let text = String::from_utf8_lossy(&kept);
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
-}
-
-/// Refuses a configuration that came to mean another device, and tells of lesser changes.
-fn compare(
-    engine: &Engine,
-    rules: &ConfigureRules,
-    ask: &ConfigAsk,
-    asked: &Assignments,
-    normalised: &Assignments,
-    pinned: &Pinned,
-    selection: &Selection,
-) -> Result<Vec<String>, Problem> {
-    let symbol = |source| EngineError::Symbol { source };
-    let identity: Vec<Pattern> = rules
-        .identity
-        .iter()
-        .map(|name| Pattern::new(name).map_err(symbol))
-        .collect::<Result<_, _>>()?;
-    let accept: Vec<Symbol> = ask
-        .accept_drift
-        .iter()
-        .map(|name| Symbol::new(name).map_err(symbol))
-        .collect::<Result<_, _>>()?;
-    let drift = kbs_kconfig::drift(asked, normalised, &identity, &accept);
-    if drift.is_empty() {
-        return Ok(Vec::new());
-    }
-    let defined = definitions(engine, selection)?;
-    if !drift.refused.is_empty() {
-        let mut changes = String::new();
-        for change in &drift.refused {
-            let _ = writeln!(changes, "  {}", describe(change));
-        }
-        let help = advise(&drift.refused, &defined, normalised);
-        let version = pinned.version.clone();
-        return Err(
-            EngineError::Drift { version, changes: changes.trim_end().to_owned(), help }.into()
-        );
-    }
-    // A saved configuration also lists symbols that nobody can set; losing those is no news.
-    let settable = |change: &&Change| {
-        let mut all =
-            defined.iter().filter(|definition| definition.name == change.symbol).peekable();
-        all.peek().is_none() || all.any(|definition| definition.prompt.is_some())
-    };
-    let changed = drift.changed.iter().filter(settable);
-    let dropped = drift.dropped.iter().filter(settable);
-    Ok(changed.chain(dropped).map(describe).collect())
-}
-
-fn describe(change: &Change) -> String {
-    let Change { symbol, asked, got } = change;
-    match got {
-        Some(got) => format!("CONFIG_{symbol}: asked {asked}, is {got}"),
-        None => format!("CONFIG_{symbol}: asked {asked}, is not there"),
-    }
-}
-
-fn advise(refused: &[Change], defined: &[Definition], normalised: &Assignments) -> String {
-    let mut advice: Vec<String> = Vec::new();
-    for Change { symbol, asked, got: _ } in refused {
-        for suggestion in kbs_kconfig::suggest(symbol, asked, defined, normalised) {
-            let line = match suggestion {
-                Suggestion::Similar { symbol, prompt: Some(prompt), value: _ } => {
-                    format!("set CONFIG_{symbol} ({prompt})")
-                }
-                Suggestion::Similar { symbol, prompt: None, value: _ } => {
-                    format!("set CONFIG_{symbol}")
-                }
-                Suggestion::Hidden { symbol, prompt: _ } => {
-                    format!("CONFIG_{symbol} still exists, but what it depends on is not set")
-                }
-            };
-            if !advice.contains(&line) && advice.len() < 4 {
-                advice.push(line);
-            }
-        }
-    }
-    let names: Vec<_> = refused.iter().map(|change| change.symbol.to_string()).collect();
-    let otherwise =
-        format!("or accept the change with `--accept-drift {}`", names.join(" --accept-drift "));
-    if advice.is_empty() {
-        format!("make the configuration again for this version, {otherwise}")
-    } else {
-        format!("{}; {otherwise}", advice.join("; "))
-    }
-}
-
-/// The symbols that the Kconfig files among `selection` define.
-fn definitions(engine: &Engine, selection: &Selection) -> Result<Vec<Definition>, Problem> {
-    let mut all = Vec::new();
-    for item in &selection.items {
-        let name = item.path.file_name();
-        let is_kconfig = name.starts_with("Kconfig") || name.starts_with("Config.");
-        if let (true, ItemKind::File { oid, .. }) = (is_kconfig, &item.kind) {
-            let bytes = engine.mirror.read(*oid)?;
-            all.extend(kbs_kconfig::defined_symbols(&String::from_utf8_lossy(&bytes)));
-        }
-    }
-    Ok(all)
 }

@@ -50,18 +50,14 @@ fn named(engine: &Engine, name: &str) -> Result<ImageDigest, Problem> {
     if let Ok(digest) = name.parse::<ImageDigest>() {
         return Ok(digest);
     }
-    match engine.store.image_name(name)? {
-        Some(digest) => Ok(digest.parse()?),
-        None => {
-            let known: Vec<_> = public_names(engine)?.into_iter().map(|(name, _)| name).collect();
-            let text = format!("there is no toolchain image `{name}`");
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let help = Some(format!(
-                "import one with `kbs image import --name {name}`; here are: {known}"
-            ));
-            Err(EngineError::NotFound { text, help }.into())
-        }
+    if let Some(digest) = engine.store.image_name(name)? {
+        return Ok(digest.parse()?);
     }
+    let known: Vec<_> = public_names(engine)?.into_iter().map(|(name, _)| name).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let text = format!("there is no toolchain image `{name}`");
+    let help = Some(format!("import one with `kbs image import --name {name}`; here are: {known}"));
+    Err(EngineError::NotFound { text, help }.into())
 }
 
 /// Names that people gave; those that begin with `@` are our notes of what a path held.

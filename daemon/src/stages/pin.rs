@@ -1,6 +1,7 @@
 //! From what was asked to what it is: commit, version, epoch, and the files that a build sees.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kbs_plan::recipe::{Recipe, VersionPolicy};
 use kbs_source::{Abbrev, CommitId, PathPatterns, ProjectName, Selection, Submodules};
@@ -32,7 +33,8 @@ pub(crate) fn pin(
             (commit, mirror.describe(project, commit, digits(abbrev))?)
         }
         VersionPolicy::Paths { abbrev } => {
-            let head = mirror.last_touching(project, commit, &patterns(&recipe.source.paths)?)?;
+            let head =
+                mirror.last_touching(project, commit, &PathPatterns::new(&recipe.source.paths)?)?;
             (head, mirror.describe(project, head, digits(abbrev))?)
         }
         VersionPolicy::Exact(version) => (commit, version.clone()),
@@ -52,13 +54,8 @@ pub(crate) fn select(
     engine: &Engine,
     commit: CommitId,
     recipe: &Recipe,
-) -> Result<Selection, Problem> {
+) -> Result<Arc<Selection>, Problem> {
     let submodules =
         if recipe.source.submodules { Submodules::Include } else { Submodules::Ignore };
-    Ok(engine.mirror.select(commit, &patterns(&recipe.source.paths)?, submodules)?)
-}
-
-/// Paths and globs of a recipe, ready to select with.
-pub(crate) fn patterns(paths: &[String]) -> Result<PathPatterns, Problem> {
-    Ok(PathPatterns::new(paths)?)
+    engine.select(commit, &recipe.source.paths, submodules)
 }

@@ -77,7 +77,11 @@ pub(crate) fn plan(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Planne
 }
 
 /// Hands out the output of a spec, building it where it is not there.
-pub(crate) fn realize(engine: &Arc<Engine>, wish: Wish, watch: &Watch) -> Result<Outcome, Problem> {
+pub(crate) fn realize(
+    engine: &Arc<Engine>,
+    wish: &Wish,
+    watch: &Watch,
+) -> Result<Outcome, Problem> {
     engine.check_open()?;
     let planned = plan(engine, &wish.spec, watch)?;
     let key = planned.derivation.key();
@@ -104,9 +108,9 @@ pub(crate) fn realize(engine: &Arc<Engine>, wish: Wish, watch: &Watch) -> Result
             if let Some(row) = same_content(engine, &order, watch)? {
                 return Ok(Outcome::Output { row, built: false });
             }
-            fly(engine, order, watch, &wish)
+            fly(engine, order, watch, wish)
         }
-        Reuse::Rebuild => fly(engine, order, watch, &wish),
+        Reuse::Rebuild => fly(engine, order, watch, wish),
         Reuse::Check => {
             let Some(row) = stored else {
                 let text = format!("there is no output of {key} to compare with");
@@ -130,11 +134,11 @@ fn look_up(
     engine: &Engine,
     key: kbs_plan::id::BuildKey,
     watch: &Watch,
-) -> Result<Option<OutputRow>, Problem> {
+) -> Result<Option<Box<OutputRow>>, Problem> {
     match engine.store.output(key)? {
         LookUp::Found(row) => {
             engine.store.touch(key, crate::engine::now_unix_s())?;
-            Ok(Some(*row))
+            Ok(Some(row))
         }
         LookUp::Absent => Ok(None),
         LookUp::Dropped { reason, moved_to: _ } => {
@@ -152,7 +156,7 @@ fn same_content(
     engine: &Engine,
     order: &Order,
     watch: &Watch,
-) -> Result<Option<OutputRow>, Problem> {
+) -> Result<Option<Box<OutputRow>>, Problem> {
     let Some(other) = engine.store.by_content(order.content)?.filter(|other| *other != order.key)
     else {
         return Ok(None);
@@ -163,7 +167,7 @@ fn same_content(
         "reused",
         format!("no file that this build sees has changed since {}", row.stored_as.name),
     );
-    Ok(Some(row))
+    Ok(Some(Box::new(row)))
 }
 
 /// Joins the build of this key, or starts it.
@@ -180,7 +184,7 @@ fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result
                 // Somebody may have finished between our look-up and now.
                 let outcome = match engine.store.output(key) {
                     Ok(LookUp::Found(row)) if reuse == Reuse::Take => {
-                        Ok(Outcome::Output { row: *row, built: false })
+                        Ok(Outcome::Output { row, built: false })
                     }
                     _ => build::build(&engine, &ours, &order),
                 };

@@ -66,7 +66,7 @@ fn sync(engine: &Engine, project: &ProjectName, watch: &Watch) -> Result<(), Pro
     watch.phase("sync", project.as_str(), || {
         let _guard = engine.syncing.hold(project);
         engine.mirror.sync(project, now_unix_s().cast_signed(), &mut |line| {
-            watch.notice("progress", line)
+            watch.notice("progress", line);
         })?;
         Ok(())
     })

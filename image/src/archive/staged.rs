@@ -37,23 +37,10 @@ pub(crate) struct StagedTree {
     buffer: Vec<u8>,
 }
 
-/// What stands at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Existing {
-    Directory,
-    Symlink,
-    Other,
-}
-
 impl StagedTree {
     /// Creates the empty directory `root`; `aside` exists, on the same file system.
     pub(crate) fn create(root: &Path, aside: &Path) -> io::Result<Self> {
-        mkdirat(CWD, root, Mode::from_raw_mode(0o755))?;
-        Self::open(root, aside)
-    }
-
-    /// Goes on with a directory that was made by [`Self::create`].
-    fn open(root: &Path, aside: &Path) -> io::Result<Self> {
+        mkdirat(CWD, root, Mode::RWXU)?;
         let root = openat(CWD, root, DIRECTORY, Mode::empty())?;
         let aside = openat(CWD, aside, DIRECTORY, Mode::empty())?;
         Ok(Self { root, aside, aside_count: 0, last_parent: None, buffer: vec![0; BUFFER_B] })
@@ -62,7 +49,7 @@ impl StagedTree {
     /// Makes a directory, or keeps the one that is there; anything else there is replaced.
     pub(crate) fn directory(&mut self, path: &RelPath) -> io::Result<()> {
         self.place(path, |parent, name| match mkdirat(parent, name, Mode::RWXU) {
-            Err(Errno::EXIST) if kind(parent, name)? == Some(Existing::Directory) => Ok(()),
+            Err(Errno::EXIST) if kind(parent, name)? == Some(FileType::Directory) => Ok(()),
             made => made,
         })
     }
@@ -105,28 +92,15 @@ impl StagedTree {
     ///
     /// `Ok(false)` where `original` is neither.
     pub(crate) fn hard_link(&mut self, path: &RelPath, original: &RelPath) -> io::Result<bool> {
-        if path == original {
-            return Ok(matches!(self.existing(path)?, Some(Existing::Other | Existing::Symlink)));
-        }
+        let name = original.file_name();
         let Some(parent) = self.walk(original, Missing::Stop)? else { return Ok(false) };
-        if !matches!(
-            kind(&parent, original.file_name())?,
-            Some(Existing::Other | Existing::Symlink)
-        ) {
+        if !matches!(kind(&parent, name)?, Some(FileType::RegularFile | FileType::Symlink)) {
             return Ok(false);
         }
-        self.place(path, |into, name| {
-            linkat(&parent, original.file_name(), into, name, AtFlags::empty())
-        })?;
-        Ok(true)
-    }
-
-    /// What stands at `path`, reached without following a link.
-    pub(crate) fn existing(&mut self, path: &RelPath) -> io::Result<Option<Existing>> {
-        match self.walk(path, Missing::Stop)? {
-            Some(parent) => Ok(kind(&parent, path.file_name())?),
-            None => Ok(None),
+        if path != original {
+            self.place(path, |into, new| linkat(&parent, name, into, new, AtFlags::empty()))?;
         }
+        Ok(true)
     }
 
     /// The names in the directory `path`, in no order; none where it is not a directory.
@@ -226,14 +200,10 @@ enum Missing {
     Stop,
 }
 
-fn kind(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<Existing>> {
+/// What stands at `name`, itself if it is a link.
+fn kind(parent: impl AsFd, name: &str) -> rustix::io::Result<Option<FileType>> {
     match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok(None),
-        Err(other) => Err(other),
-        Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Existing::Directory,
-            FileType::Symlink => Existing::Symlink,
-            _ => Existing::Other,
-        })),
+        stat => Ok(Some(FileType::from_raw_mode(stat?.st_mode))),
     }
 }

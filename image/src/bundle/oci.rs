@@ -72,18 +72,23 @@ fn choose_name(
             }
         }
         // Entries that differ in name are different images, whatever machines they are for.
-        None if entries.iter().filter_map(|entry| entry.names().next()).count() > 1
-            && names.len() > 1 =>
-        {
-            return Err(BundleError::Ambiguous { names });
-        }
+        None if is_several(&entries) => return Err(BundleError::Ambiguous { names }),
         None => {}
     }
     choose_platform(entries)
 }
 
+fn is_several(entries: &[Descriptor]) -> bool {
+    let named: Vec<_> = entries.iter().filter(|entry| entry.names().next().is_some()).collect();
+    let labels: BTreeSet<_> = named.iter().map(|entry| entry.label()).collect();
+    let digests: BTreeSet<_> = named.iter().map(|entry| entry.digest).collect();
+    labels.len() > 1 && digests.len() > 1
+}
+
 /// Chooses the one image for this machine; an only entry without a platform is taken as it is.
 fn choose_platform(mut entries: Vec<Descriptor>) -> Result<Descriptor, BundleError> {
+    // One image may be listed under several names.
+    entries.sort_by_key(|entry| entry.digest);
     entries.dedup_by_key(|entry| entry.digest);
     let platforms: BTreeSet<String> = entries
         .iter()

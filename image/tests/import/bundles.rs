@@ -241,6 +241,16 @@ fn several_images_need_a_name() {
 }
 
 #[test]
+fn one_image_under_two_names_needs_none() {
+    let place = Place::new();
+    let mut layout = Layout::new();
+    let image = layout.image(&[(tar(&[file("one", "")]), plain)]);
+    layout.list(image.clone(), Some("v1")).list(image, Some("latest"));
+    let info = layout.import(&place, None).unwrap();
+    assert_eq!(place.listing(&info), ["one = "]);
+}
+
+#[test]
 fn an_index_gives_the_image_for_this_machine() {
     let place = Place::new();
     let mut layout = Layout::new();

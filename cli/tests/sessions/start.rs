@@ -1,0 +1,77 @@
+//! Finding a daemon and doing without one.
+
+use std::os::unix::net::UnixListener;
+
+use crate::fake::{Fake, Script, kbs, run};
+
+#[test]
+fn a_stale_socket_is_as_good_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(UnixListener::bind(dir.path().join("kbsd.sock")).unwrap());
+    let shown = run(kbs(&["daemon", "status", "--state"]).arg(dir.path()));
+    assert_eq!(shown.status, Some(3));
+    assert!(shown.stderr.starts_with("error: no daemon is running\n"), "{}", shown.stderr);
+    assert_eq!(run(kbs(&["daemon", "stop", "--state"]).arg(dir.path())).status, Some(0));
+}
+
+#[test]
+fn a_named_socket_is_used_and_nothing_is_started() {
+    let fake = Fake::start(Script::default());
+    let socket = fake.dir.path().join("kbsd.sock");
+    let shown = run(kbs(&["ls", "-v", "--socket"]).arg(&socket));
+    assert!(shown.stderr.contains(socket.to_str().unwrap()), "{}", shown.stderr);
+    assert_eq!(run(kbs(&["ls"]).env("KBS_SOCKET", &socket)).status, Some(0));
+
+    let nowhere = fake.dir.path().join("nowhere.sock");
+    let shown = run(kbs(&["ls", "--socket"]).arg(&nowhere));
+    assert_eq!(shown.status, Some(3));
+    assert!(shown.stderr.starts_with("error: no daemon listens on "), "{}", shown.stderr);
+}
+
+#[test]
+fn a_state_directory_may_have_a_long_path() {
+    let fake = Fake::start(Script::default());
+    let long = fake.dir.path().join("x".repeat(60)).join("y".repeat(60));
+    std::fs::create_dir_all(&long).unwrap();
+    std::fs::rename(fake.dir.path().join("kbsd.sock"), long.join("kbsd.sock")).unwrap();
+    let shown = run(kbs(&["ls", "--state"]).arg(&long));
+    assert_eq!(shown.status, Some(0), "{}", shown.stderr);
+}
+
+#[test]
+fn the_state_directory_may_come_from_the_environment() {
+    let fake = Fake::start(Script::default());
+    assert_eq!(run(kbs(&["ls"]).env("KBS_STATE", fake.dir.path())).status, Some(0));
+}
+
+#[test]
+fn a_daemon_is_looked_at_and_stopped() {
+    let fake = Fake::start(Script::default());
+    insta::assert_snapshot!(
+        run(&mut fake.kbs(&["daemon", "status"])).transcript(fake.dir.path()),
+        @r"
+        status 0
+        -- stdout
+        version  0.1.0
+        pid      7
+        state    /state
+        socket   DIR/kbsd.sock
+        up       1 min 1 s
+        builds   0 running, 0 requests waiting
+        memory   0 B
+        -- stderr
+        "
+    );
+    let shown = run(&mut fake.kbs(&["daemon", "start"]));
+    assert!(shown.stdout.ends_with("/kbsd.sock\n"), "{}", shown.stdout);
+    let shown = run(&mut fake.kbs(&["daemon", "stop"]));
+    assert_eq!((shown.status, shown.stderr.as_str()), (Some(0), "stopped\n"));
+    assert_eq!(run(&mut fake.kbs(&["daemon", "status"])).status, Some(3));
+}
+
+#[test]
+fn a_daemon_in_this_process_is_nothing_to_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = run(kbs(&["daemon", "stop", "--no-daemon", "--state"]).arg(dir.path()));
+    assert_eq!(shown.status, Some(2));
+}

@@ -1,0 +1,106 @@
+//! What normalising did to a configuration: what is refused, what is told.
+
+use kbs_kconfig::{Assignments, Change, Definition, Pattern, Suggestion, Symbol};
+use kbs_plan::recipe::ConfigureRules;
+use kbs_source::{ItemKind, Selection};
+
+use crate::engine::Engine;
+use crate::problem::{EngineError, Problem};
+
+/// A configuration before and after it was normalised.
+#[derive(Debug)]
+pub(crate) struct Comparison<'a> {
+    pub(crate) asked: &'a Assignments,
+    pub(crate) normalised: &'a Assignments,
+    /// Symbols whose change the person accepts.
+    pub(crate) accept: &'a [String],
+    /// The version that was asked for, for messages.
+    pub(crate) version: &'a str,
+    /// The project's Kconfig files, among others.
+    pub(crate) selection: &'a Selection,
+}
+
+/// Refuses a configuration that came to mean another device, and tells of lesser changes.
+pub(crate) fn judge(
+    engine: &Engine,
+    rules: &ConfigureRules,
+    comparison: &Comparison<'_>,
+) -> Result<Vec<String>, Problem> {
+    let Comparison { asked, normalised, accept, version, selection } = comparison;
+    let symbol = |source| EngineError::Symbol { source };
+    let identity = rules.identity.iter().map(|name| Pattern::new(name).map_err(symbol));
+    let identity = identity.collect::<Result<Vec<_>, _>>()?;
+    let accept = accept.iter().map(|name| Symbol::new(name).map_err(symbol));
+    let accept = accept.collect::<Result<Vec<_>, _>>()?;
+    let drift = kbs_kconfig::drift(asked, normalised, &identity, &accept);
+    if drift.is_empty() {
+        return Ok(Vec::new());
+    }
+    let defined = definitions(engine, selection)?;
+    if !drift.refused.is_empty() {
+        let changes: Vec<_> =
+            drift.refused.iter().map(|change| format!("  {}", describe(change))).collect();
+        let help = advise(&drift.refused, &defined, normalised);
+        let version = (*version).to_owned();
+        return Err(EngineError::Drift { version, changes: changes.join("\n"), help }.into());
+    }
+    // A saved configuration also lists symbols that nobody can set; losing those is no news.
+    let settable = |change: &&Change| {
+        let mut all = defined.iter().filter(|known| known.name == change.symbol).peekable();
+        all.peek().is_none() || all.any(|known| known.prompt.is_some())
+    };
+    let lesser = drift.changed.iter().chain(&drift.dropped);
+    Ok(lesser.filter(settable).map(describe).collect())
+}
+
+fn describe(change: &Change) -> String {
+    let Change { symbol, asked, got } = change;
+    match got {
+        Some(got) => format!("CONFIG_{symbol}: asked {asked}, is {got}"),
+        None => format!("CONFIG_{symbol}: asked {asked}, is not there"),
+    }
+}
+
+fn advise(refused: &[Change], defined: &[Definition], normalised: &Assignments) -> String {
+    const ADVICE_MAX: usize = 4;
+    let mut advice: Vec<String> = Vec::new();
+    for Change { symbol, asked, got: _ } in refused {
+        for suggestion in kbs_kconfig::suggest(symbol, asked, defined, normalised) {
+            let line = match suggestion {
+                Suggestion::Similar { symbol, prompt: Some(prompt), value: _ } => {
+                    format!("set CONFIG_{symbol} ({prompt})")
+                }
+                Suggestion::Similar { symbol, prompt: None, value: _ } => {
+                    format!("set CONFIG_{symbol}")
+                }
+                Suggestion::Hidden { symbol, prompt: _ } => {
+                    format!("CONFIG_{symbol} still exists, but what it depends on is not set")
+                }
+            };
+            if !advice.contains(&line) && advice.len() < ADVICE_MAX {
+                advice.push(line);
+            }
+        }
+    }
+    let names: Vec<_> = refused.iter().map(|change| change.symbol.to_string()).collect();
+    let accept =
+        format!("accept the change with `--accept-drift {}`", names.join(" --accept-drift "));
+    if advice.is_empty() {
+        return format!("make the configuration again for this version, or {accept}");
+    }
+    format!("{}; or {accept}", advice.join("; "))
+}
+
+/// The symbols that the Kconfig files among `selection` define.
+fn definitions(engine: &Engine, selection: &Selection) -> Result<Vec<Definition>, Problem> {
+    let mut all = Vec::new();
+    for item in &selection.items {
+        let name = item.path.file_name();
+        let is_kconfig = name.starts_with("Kconfig") || name.starts_with("Config.");
+        if let (true, ItemKind::File { oid, .. }) = (is_kconfig, &item.kind) {
+            let bytes = engine.mirror.read(*oid)?;
+            all.extend(kbs_kconfig::defined_symbols(&String::from_utf8_lossy(&bytes)));
+        }
+    }
+    Ok(all)
+}
