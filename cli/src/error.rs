@@ -45,6 +45,12 @@ impl CliError {
         Self::Told { class, chain, help: None }
     }
 
+    /// An error of a room, with its causes and help.
+    pub(crate) fn told(error: &(impl Help + ?Sized)) -> Self {
+        let mut chain = vec![error.to_string()];
+        extend_with(&mut chain, error.source());
+        Self::Told { class: error.class(), chain, help: error.help() }
+    }
     /// The same error, telling what to do next.
     #[must_use]
     pub(crate) fn with_help(self, text: impl Into<String>) -> Self {
@@ -67,9 +73,7 @@ impl CliError {
 
 impl<E: Help> From<E> for CliError {
     fn from(error: E) -> Self {
-        let mut chain = vec![error.to_string()];
-        extend_with(&mut chain, error.source());
-        Self::Told { class: error.class(), chain, help: error.help() }
+        Self::told(&error)
     }
 }
 
@@ -87,9 +91,8 @@ fn extend_with(chain: &mut Vec<String>, mut cause: Option<&dyn Error>) {
 /// The error that a daemon answered with, or that it is gone.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(crate) fn remote(status: tonic::Status) -> CliError {
-    // Only the transport gives a status a source: the daemon itself did not answer.
-    if let Some(cause) = status.source() {
-        return gone(Some(cause));
+    if is_gone(&status) {
+        return gone(status.source());
     }
     let Remote { class, chain: lines, help } = from_status(&status);
     // A line that begins with a blank continues the message above it.
@@ -107,6 +110,11 @@ pub(crate) fn remote(status: tonic::Status) -> CliError {
         chain.push(format!("the daemon answered with {}", status.code()));
     }
     CliError::Told { class, chain, help }
+}
+
+/// Whether the daemon itself did not answer: only the transport gives a status a source.
+pub(crate) fn is_gone(status: &tonic::Status) -> bool {
+    status.source().is_some()
 }
 
 /// The daemon went away before it had answered.

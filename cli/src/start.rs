@@ -166,6 +166,8 @@ fn spawn(launch: &Launch<'_>, log: &File) -> Result<Child, StartError> {
         command.arg("--idle-exit").arg(idle.as_secs().to_string());
     }
     command
+        // Where it listens is said above, whatever this client's environment prefers.
+        .env_remove("KBS_SOCKET")
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -50,6 +50,7 @@ pub(crate) struct Ui {
     color: bool,
     terminal: bool,
     line: Option<ProgressBar>,
+    is_mid_line: bool,
 }
 
 impl Ui {
@@ -70,6 +71,7 @@ impl Ui {
             },
             terminal: terminal && !env.dumb_terminal,
             line: None,
+            is_mid_line: false,
         }
     }
 
@@ -169,11 +171,19 @@ impl Ui {
         self.write(&text);
     }
 
-    /// Writes text for people as it is, always: a build's log, the end of one.
+    /// Writes a piece of a build's log as it is, always.
     pub(crate) fn log(&mut self, bytes: &[u8]) {
         self.clear();
         // Nothing can be done for a stderr that is closed.
         std::io::stderr().lock().write_all(bytes).ok();
+        self.is_mid_line = bytes.last().map_or(self.is_mid_line, |byte| *byte != b'\n');
+    }
+
+    /// Ends a line that a log left open.
+    pub(crate) fn end_line(&mut self) {
+        if self.is_mid_line {
+            self.log(b"\n");
+        }
     }
 
     /// Shows `text` on the line that changes in place.
@@ -198,6 +208,7 @@ impl Ui {
     }
 
     fn write(&mut self, text: &str) {
+        self.end_line();
         self.log(format!("{text}\n").as_bytes());
     }
 

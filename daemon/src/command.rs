@@ -95,9 +95,6 @@ async fn run(config: Config) -> Result<(), serve::StartError> {
 #[expect(clippy::print_stderr, reason = "the last words of a daemon that could not start")]
 fn report(error: &serve::StartError) {
     eprintln!("error: {error}");
-    if let serve::StartError::State { problem, .. } = error {
-        eprintln!("  caused by: {problem}");
-    }
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         eprintln!("  caused by: {error}");

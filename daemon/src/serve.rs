@@ -28,6 +28,7 @@ pub enum StartError {
         /// Which.
         path: PathBuf,
         /// Why.
+        #[source]
         problem: Problem,
     },
     /// The socket cannot be listened on.

@@ -9,14 +9,15 @@ const HELP: &str = "help";
 
 /// Puts an error into a status: class → code, chain of messages → message, help → details.
 pub fn to_status(error: &(impl Help + ?Sized)) -> Status {
-    let mut message = error.to_string();
+    let mut links = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
-        message.push('\n');
-        message.push_str(&error.to_string());
+        links.push(error.to_string());
         cause = error.source();
     }
-    from_parts(error.class(), &message, error.help())
+    // A link of several lines stays one link: its further lines begin with a blank.
+    let links: Vec<_> = links.iter().map(|link| link.replace('\n', "\n  ")).collect();
+    from_parts(error.class(), &links.join("\n"), error.help())
 }
 
 /// Makes a status of its parts; `message` has one line per link of the chain, outermost first.

@@ -254,12 +254,12 @@ fn unknown(snapshot: &Snapshot, rev: &str) -> ResolveError {
     }
 }
 
-/// Up to three of `names` that differ little from `wanted`, the nearest first.
+/// Up to three of `names` that begin with `wanted` or differ little from it, the nearest first.
 pub(crate) fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let limit = (wanted.chars().count() / 3).clamp(1, 3);
     let mut found: Vec<(usize, &str)> = names
         .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(distance, name)| *distance <= limit || name.starts_with(wanted))
         .collect();
     found.sort_unstable();
     found.dedup();
@@ -292,7 +292,8 @@ mod tests {
     #[test]
     fn near_names_are_few_and_nearest_first() {
         let names = ["v0.13.0", "v0.12.0", "v0.11.0", "v0.10.0", "master"];
-        assert_eq!(near("v0.13", names.into_iter()), Vec::<String>::new());
+        assert_eq!(near("v0.13", names.into_iter()), ["v0.13.0"]);
+        assert_eq!(near("zzz", names.into_iter()), Vec::<String>::new());
         assert_eq!(near("v0.13.1", names.into_iter())[0], "v0.13.0");
         assert_eq!(near("mastre", names.into_iter()), ["master"]);
     }

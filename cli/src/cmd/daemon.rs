@@ -13,7 +13,7 @@ use super::Session;
 use crate::args::Global;
 use crate::connect::Daemon;
 use crate::env::Env;
-use crate::error::{CliError, remote};
+use crate::error::{CliError, is_gone, remote};
 use crate::exit::Exit;
 use crate::place::{Place, state_dir};
 use crate::render::json;
@@ -149,7 +149,12 @@ async fn stop(force: bool, session: &mut Session<'_>) -> Result<Exit, CliError> 
         session.ui.say("no daemon is running");
         return Ok(Exit::Done);
     };
-    daemon.control().stop(pb::StopRequest { force }).await.map_err(remote)?;
+    match daemon.control().stop(pb::StopRequest { force }).await {
+        Ok(_) => {}
+        // It may leave faster than it answers.
+        Err(status) if is_gone(&status) => {}
+        Err(status) => return Err(remote(status)),
+    }
     let Daemon { socket, .. } = daemon;
     let Some(socket) = socket else { return Ok(Exit::Done) };
     while Daemon::at(&socket).await?.is_some() {

@@ -85,6 +85,7 @@ fn leaf(value: &Value) -> String {
     match value {
         Value::Null | Value::Object(_) => "-".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(leaf).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }

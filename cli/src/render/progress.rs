@@ -113,6 +113,7 @@ impl Progress {
     /// Why stdout cannot be written.
     pub(crate) fn finish(&mut self, ui: &mut Ui) -> Result<(), CliError> {
         ui.clear();
+        ui.end_line();
         match self.lines.take() {
             Some(line) if ui.format == Format::Json => ui.event(&json::log_line(&line)),
             _ => Ok(()),

@@ -165,7 +165,8 @@ fn an_archive_arrives_whole_and_its_digest_is_printed() {
     }
 
     let fake = Fake::start(Script::default());
-    let mut child = fake.kbs(&["image", "import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut command = fake.kbs(&["image", "import", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(&bytes).unwrap();
     assert!(child.wait().unwrap().success());
     assert!(fake.seen.lock().unwrap().imported == bytes);

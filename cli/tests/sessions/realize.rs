@@ -1,6 +1,6 @@
 //! What is shown of a request, and what the exit status says.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use kbs_plan::error::Class;
@@ -63,7 +63,7 @@ fn quiet_leaves_warnings_and_the_path() {
 fn the_log_is_shown_as_it_runs() {
     let fake = Fake::start(Script { events: built(), ..Script::default() });
     let shown = run(&mut fake.realize(&["-L", "-q"]));
-    assert!(shown.stderr.ends_with("CC main.o\nLD"), "{}", shown.stderr);
+    assert!(shown.stderr.ends_with("CC main.o\nLD\n"), "{}", shown.stderr);
     assert!(fake.seen.lock().unwrap().realize[0].log);
 }
 
@@ -201,6 +201,29 @@ fn a_reader_that_leaves_does_not_stop_the_build() {
     drop(child.stdout.take());
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_spec_on_stdin_is_relative_to_the_current_directory() {
+    let fake = Fake::start(Script { events: built(), ..Script::default() });
+    std::fs::write(fake.dir.path().join("a.config"), "CONFIG_A=y\n").unwrap();
+    let text = "[project]\nrecipe='klipper'\ngit='src'\nrev='v1'\n[config]\nfile='a.config'\n";
+    let mut command = fake.kbs(&["realize", "-"]);
+    let mut child = command
+        .current_dir(fake.dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let seen = fake.seen.lock().unwrap();
+    let spec = seen.realize[0].spec.as_ref().unwrap();
+    let source = fake.dir.path().canonicalize().unwrap().join("src");
+    let source = source.to_str().unwrap().to_owned();
+    assert_eq!(spec.source, Some(pb::spec::Source::Git(source)));
+    assert_eq!(spec.config.as_ref().unwrap().base.as_ref().unwrap().text, "CONFIG_A=y\n");
 }
 
 #[test]

@@ -69,6 +69,31 @@ fn a_daemon_is_looked_at_and_stopped() {
     assert_eq!(run(&mut fake.kbs(&["daemon", "status"])).status, Some(3));
 }
 
+/// Stops the daemon of a state directory.
+struct Stop<'a>(&'a std::path::Path);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        let stopped = run(kbs(&["daemon", "stop", "--force", "--state"]).arg(self.0));
+        assert_eq!(stopped.status, Some(0), "{}", stopped.stderr);
+    }
+}
+
+#[test]
+fn a_daemon_is_started_where_none_is_and_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("new/state");
+    let ls = || run(kbs(&["ls", "-v", "--state"]).arg(&state).env("KBS_SOCKET", "/elsewhere"));
+    let _stop = Stop(&state);
+    let first = ls();
+    assert_eq!(first.status, Some(0), "{}", first.stderr);
+    assert!(first.stderr.starts_with("started a daemon on "), "{}", first.stderr);
+    assert!(ls().stderr.starts_with("using the daemon on "));
+    let here = run(kbs(&["ls", "--no-daemon", "--state"]).arg(&state));
+    assert_eq!(here.status, Some(3), "the state has a daemon already");
+    assert!(here.stderr.contains("\n  caused by: "), "{}", here.stderr);
+}
+
 #[test]
 fn a_daemon_in_this_process_is_nothing_to_stop() {
     let dir = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ pub(crate) fn status(problem: &Problem) -> Status {
 /// The stream of a request: each happening, then what its result says.
 pub(crate) fn of<T, M>(
     running: Running<Result<T, Problem>>,
-    each: impl Fn(Happening) -> Option<M> + Send + 'static,
+    mut each: impl FnMut(Happening) -> Option<M> + Send + 'static,
     last: impl FnOnce(T) -> Vec<M> + Send + 'static,
 ) -> Answer<M>
 where
@@ -35,14 +35,19 @@ where
     tasks::spawn(async move {
         // Held until the client has left or has everything: leaving early withdraws the request.
         let _guard = guard;
-        while let Some(happening) = happenings.recv().await {
-            if let Some(message) = each(happening)
-                && sender.send(Ok(message)).await.is_err()
-            {
-                return;
+        let told = async {
+            while let Some(happening) = happenings.recv().await {
+                if let Some(message) = each(happening) {
+                    drop(sender.send(Ok(message)).await);
+                }
             }
-        }
-        let end = match result.await {
+            result.await
+        };
+        let result = tokio::select! {
+            result = told => result,
+            () = sender.closed() => return,
+        };
+        let end = match result {
             Ok(Ok(value)) => last(value).into_iter().map(Ok).collect(),
             Ok(Err(problem)) => vec![Err(status(&problem))],
             Err(_) => vec![Err(to_status(&EngineError::Lost { what: "the thread of a request" }))],

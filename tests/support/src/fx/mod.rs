@@ -45,6 +45,7 @@ pub struct FxSpec {
     config: Config,
     toolchain: String,
     extra: String,
+    edits: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,6 +63,7 @@ impl FxSpec {
             config: Config::Lines(Vec::new()),
             toolchain: "image = \"host\"".to_owned(),
             extra: String::new(),
+            edits: Vec::new(),
         }
     }
 
@@ -104,9 +106,18 @@ impl FxSpec {
         self
     }
 
+    /// Replaces text of `spec.toml` that no other method reaches.
+    ///
+    /// Panics in [`FxSpec::text`] when `from` is not there once.
+    #[must_use]
+    pub fn edit(mut self, from: &str, to: &str) -> Self {
+        self.edits.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
     /// The text of `spec.toml`.
     pub fn text(&self) -> String {
-        let Self { git, rev, config, toolchain, extra } = self;
+        let Self { git, rev, config, toolchain, extra, edits } = self;
         let mut text = format!("[project]\ngit = '{git}'\nrev = '{rev}'\n\n[config]\n");
         match config {
             Config::Lines(lines) => {
@@ -124,6 +135,10 @@ impl FxSpec {
         }
         write!(text, "\n[toolchain]\n{toolchain}\n\n{}\n{extra}", include_str!("recipe.toml"))
             .expect("writing to a string cannot fail");
+        for (from, to) in edits {
+            assert_eq!(text.matches(from).count(), 1, "`{from}` in\n{text}");
+            text = text.replace(from, to);
+        }
         text
     }
 

@@ -1,0 +1,30 @@
+//! Spec in, firmware out: the `kbs` binary and the daemon that it starts, seen from outside.
+
+mod config;
+mod deliver;
+mod equal;
+mod failed;
+mod heavy;
+mod hostile;
+mod killed;
+mod klipper;
+mod lab;
+mod lifetime;
+mod place;
+mod processes;
+mod refused;
+mod reuse;
+mod together;
+mod version;
+
+use std::io::Write as _;
+
+/// Says, where nothing swallows it, that a promise could not be tried here.
+fn skip(why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {why}").expect("stderr is open");
+}
+
+/// Whether this process may do everything.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
