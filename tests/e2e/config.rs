@@ -113,38 +113,40 @@ fn later_parts_of_a_configuration_win_and_one_configuration_has_one_key() {
     assert_eq!(lab.ls(&[]).len(), 4);
 }
 
-/// `fx` at a later version, where MCU `a` is called something else.
+/// `fx` with two versions, between which machine A got another symbol.
 fn fx_that_moved_on() -> Repo {
     let repo = fx();
-    edit(&repo, "Kconfig", "MACH_A", "MACH_ALPHA");
-    edit(&repo, "Kconfig", "bool \"Machine A\"", "bool \"Machine A, first edition\"");
-    edit(&repo, "Kconfig", "\tdefault MACH_ALPHA\n", "\tdefault MACH_B\n");
-    repo.commit("machine a has another name");
+    edit(&repo, "Kconfig", "MACH_A", "MACH_FX1000");
+    repo.commit("machine A is one of a kind");
+    repo.tag("v2.0");
+    edit(&repo, "Kconfig", "MACH_FX1000", "MACH_FX1XXX");
+    edit(&repo, "Kconfig", "\tdefault MACH_FX1XXX\n", "\tdefault MACH_B\n");
+    repo.commit("machine A is one of a family");
     repo
 }
 
 #[test]
 fn a_configuration_that_comes_to_mean_another_device_is_refused_with_both_values() {
     let (lab, repo) = (Lab::new(), fx_that_moved_on());
-    let old = FxSpec::new(&repo).config("CONFIG_MACH_A=y").config("CONFIG_MCU=\"a\"");
-    lab.realize(&old.clone().rev("v1.0"), &[]).done();
+    let old = FxSpec::new(&repo).config("CONFIG_MACH_FX1000=y").config("CONFIG_MCU=\"a\"");
+    lab.realize(&old.clone().rev("v2.0"), &[]).done();
     let answer = lab.realize(&old, &[]).left(2);
     let answer = answer.telling(&[
         "another device",
-        "CONFIG_MACH_A: asked y, is not there",
+        "CONFIG_MACH_FX1000: asked y, is not there",
         "CONFIG_MCU: asked \"a\", is \"b\"",
-        "set CONFIG_MACH_ALPHA",
-        "--accept-drift MACH_A --accept-drift MCU",
+        "set CONFIG_MACH_FX1XXX",
+        "--accept-drift MACH_FX1000 --accept-drift MCU",
     ]);
     assert_eq!(answer.out, "");
     assert_eq!(lab.ls(&[]).len(), 1);
 
-    let one = lab.realize(&old, &["--accept-drift", "MACH_A"]).left(2);
-    one.telling(&["CONFIG_MCU: asked"]).not_telling(&["CONFIG_MACH_A: asked"]);
-    let both = ["--accept-drift", "MACH_A", "--accept-drift", "CONFIG_MCU"];
+    let one = lab.realize(&old, &["--accept-drift", "MACH_FX1000"]).left(2);
+    one.telling(&["CONFIG_MCU: asked"]).not_telling(&["CONFIG_MACH_FX1000: asked"]);
+    let both = ["--accept-drift", "MACH_FX1000", "--accept-drift", "CONFIG_MCU"];
     let path = lab.realize(&old, &both).done().path();
     assert!(read(path.join("fx.bin")).contains("CONFIG_MCU=\"b\""));
-    let repaired = FxSpec::new(&repo).config("CONFIG_MACH_ALPHA=y").config("CONFIG_MCU=\"a\"");
+    let repaired = FxSpec::new(&repo).config("CONFIG_MACH_FX1XXX=y").config("CONFIG_MCU=\"a\"");
     let path = lab.realize(&repaired, &[]).done().path();
     assert!(read(path.join("fx.bin")).contains("CONFIG_MCU=\"a\""));
     lab.realize(&old, &[]).left(2);
@@ -153,7 +155,7 @@ fn a_configuration_that_comes_to_mean_another_device_is_refused_with_both_values
 #[test]
 fn the_drift_that_is_accepted_may_stand_in_the_spec() {
     let (lab, repo) = (Lab::new(), fx_that_moved_on());
-    let table = "inline = 'CONFIG_MACH_A=y'\naccept-drift = ['MACH_A']";
+    let table = "inline = 'CONFIG_MACH_FX1000=y'\naccept-drift = ['MACH_FX1000']";
     lab.realize(&FxSpec::new(&repo).config_table(table), &[]).done();
 }
 

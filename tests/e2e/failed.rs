@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kbs_testkit::{FxSpec, fx};
 
 use crate::lab::{Answer, Lab, edit, fx_that_also, with_programs};
-use crate::processes::{long_sleep, with_command_line};
+use crate::processes::{cpu_time, long_sleep, with_command_line};
 
 /// Realizes, expects a failed build and these words, and that only the failure was kept.
 #[track_caller]
@@ -97,12 +97,12 @@ fn a_build_that_takes_too_long_is_ended() {
 fn a_build_that_fills_its_scratch_is_told_so_by_its_own_tools() {
     let repo = fx_that_also(&["cat /dev/zero >out/big"]);
     let lab = Lab::new();
-    let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '8MiB'");
+    let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '8M'");
     fails(&lab, &spec, &["No space left on device"]);
     assert!(log_of_failure(&lab).contains("No space left on device"));
     // Another limit is not another key, so this is the same build with enough room to fail later.
     let failed = lab.ls(&["--failed"]);
-    let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '16MiB'");
+    let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '16M'");
     fails(&lab, &spec, &["No space left on device"]);
     assert_eq!(lab.ls(&["--failed"])[0]["key"], failed[0]["key"]);
 }
@@ -112,7 +112,7 @@ fn artifacts_beyond_their_limit_are_not_kept() {
     let repo = fx_that_also(&["awk 'BEGIN { for (i = 0; i < 40000; i++) print i }' >out/big"]);
     let lab = Lab::new();
     let spec = FxSpec::new(&repo).edit("\"fx.txt\"]", "\"fx.txt\", \"big\"]");
-    let small = spec.clone().toml("[limits]\noutput = '100KiB'");
+    let small = spec.clone().toml("[limits]\noutput = '100K'");
     fails(&lab, &small, &["limits.output", "102400"]);
     assert!(lab.realize(&spec, &["--json"]).done().built().built);
 }
@@ -121,13 +121,25 @@ fn artifacts_beyond_their_limit_are_not_kept() {
 fn a_log_beyond_its_limit_is_cut_and_says_so() {
     let repo = fx_that_also(&["awk 'BEGIN { for (i = 0; i < 9000; i++) print \"line\", i }'"]);
     let lab = Lab::new();
-    let spec = FxSpec::new(&repo).toml("[limits]\nlog = '10KiB'");
+    let spec = FxSpec::new(&repo).toml("[limits]\nlog = '10K'");
     let key = lab.realize(&spec, &["--json"]).done().built().key;
     let log = lab.run(["log", &key]).done().out;
     assert!(log.len() < 11 << 10, "{} bytes", log.len());
     assert!(log.contains("line 5\n") && !log.contains("line 8999"), "{log}");
     let last = log.lines().last().unwrap();
     assert!(!last.starts_with("line") && last.contains("10240"), "the marker is `{last}`");
+}
+
+#[test]
+fn following_a_log_beyond_its_limit_costs_nothing() {
+    let repo = fx_that_also(&["awk 'BEGIN { for (i = 0; i < 9000; i++) print i }'", "sleep 3"]);
+    let lab = Lab::new();
+    let spec = FxSpec::new(&repo).toml("[limits]\nlog = '10K'");
+    let client = lab.start(&spec, &[]);
+    let answer = client.finish().done();
+    assert!(answer.log().contains("\n5\n"), "{answer}");
+    let used = cpu_time(lab.daemon_pid());
+    assert!(used < Duration::from_secs(2), "the daemon used {used:?}");
 }
 
 #[test]

@@ -20,11 +20,11 @@ mod version;
 use std::io::Write as _;
 
 /// Says, where nothing swallows it, that a promise could not be tried here.
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     writeln!(std::io::stderr(), "SKIPPED: {why}").expect("stderr is open");
 }
 
 /// Whether this process may do everything.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -51,6 +51,14 @@ pub(crate) fn is_alive(pid: Pid) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
+/// Time that a process has computed, its children not counted.
+pub(crate) fn cpu_time(pid: Pid) -> Duration {
+    let stat = String::from_utf8_lossy(&read(pid, "stat")).into_owned();
+    let after = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+    let ticks = after.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    Duration::from_millis(ticks.sum::<u64>() * 1000 / rustix::param::clock_ticks_per_second())
+}
+
 /// What is mounted where, as this process sees it.
 pub(crate) fn mounts() -> BTreeSet<String> {
     let text = std::fs::read_to_string("/proc/self/mounts").expect("proc is mounted");

@@ -75,7 +75,10 @@ fn submodules_are_built_at_the_commit_that_the_tree_names() {
     outer.commit("with a submodule");
     let plain = FxSpec::new(&outer);
     let spec = plain.clone().edit("rev = 'main'", "rev = 'main'\nsubmodules = true");
+    let sync = || lab.run(["source", "sync", "fx", "--submodules"]).done();
 
+    lab.run(["source", "add", "fx", outer.url()]).done();
+    sync();
     let built = lab.realize(&spec, &["--json"]).done().built();
     assert!(read(built.path.join("fx.bin")).contains("Words of the submodule.\n"));
     let shown = lab.run(["show", &built.key, "--json"]).done().json();
@@ -90,6 +93,27 @@ fn submodules_are_built_at_the_commit_that_the_tree_names() {
     outer.git(["-C", "lib/inner", "fetch", "--quiet"]);
     outer.git(["-C", "lib/inner", "checkout", "--quiet", "origin/main"]);
     outer.commit("newer submodule");
+    sync();
     let newer = lab.realize(&spec, &["--json"]).done().built();
     assert!(read(newer.path.join("fx.bin")).contains("Newer words.\n"));
+}
+
+#[test]
+fn a_branch_with_submodules_of_its_own_can_be_built() {
+    let (lab, outer, inner) = (Lab::new(), fx(), Repo::new());
+    inner.write("words.txt", "Words.\n").commit("inner");
+    outer.submodule("lib/inner", &inner);
+    edit(&outer, "Makefile", "cat message.txt;", "cat message.txt; cat lib/inner/words.txt;");
+    outer.commit("with a submodule");
+    inner.branch("side").write("words.txt", "Words aside.\n").commit("aside");
+    outer.branch("side");
+    outer.git(["-C", "lib/inner", "fetch", "--quiet"]);
+    outer.git(["-C", "lib/inner", "checkout", "--quiet", "origin/side"]);
+    outer.commit("with the submodule's other branch");
+    outer.checkout("main");
+    lab.run(["source", "add", "fx", outer.url()]).done();
+    lab.run(["source", "sync", "fx", "--submodules"]).done();
+    let spec = FxSpec::new(&outer).edit("rev = 'main'", "rev = 'side'\nsubmodules = true");
+    let built = lab.realize(&spec, &["--json"]).done().built();
+    assert!(read(built.path.join("fx.bin")).contains("Words aside.\n"));
 }

@@ -30,7 +30,6 @@ struct State {
     happened: Vec<Happening>,
     log: Option<LogTail>,
     log_b: u64,
-    log_complete: bool,
     job: Option<Arc<Job>>,
     waiters: usize,
     abandoned: bool,
@@ -147,15 +146,9 @@ impl Flight {
         lock(&self.state).log = Some(tail);
     }
 
-    /// Tells waiters that the log holds `size_b` decoded bytes now.
+    /// Tells waiters that the build has printed `size_b` bytes so far.
     pub(crate) fn log_grew(&self, size_b: u64) {
         lock(&self.state).log_b = size_b;
-        self.changed.notify_all();
-    }
-
-    /// Tells waiters that the log does not grow any more.
-    pub(crate) fn log_ended(&self) {
-        lock(&self.state).log_complete = true;
         self.changed.notify_all();
     }
 
@@ -172,40 +165,42 @@ impl Flight {
     pub(crate) fn finish(&self, outcome: Result<Outcome, Problem>) {
         let mut state = lock(&self.state);
         state.job = None;
-        state.log_complete = true;
         state.outcome = Some(outcome);
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Waits for the end, passing on what happens; `None` when the request was withdrawn.
+    /// Waits for the end, passing on what happens, the log too if there is one to follow; `None`
+    /// when the request was withdrawn.
     ///
     /// Leaves the flight either way; the last waiter to leave an unfinished one stops it.
-    pub(crate) fn wait(&self, watch: &Watch, want_log: bool) -> Option<Result<Outcome, Problem>> {
+    pub(crate) fn wait(
+        &self,
+        watch: &Watch,
+        log: Option<&mut LogCursor>,
+    ) -> Option<Result<Outcome, Problem>> {
+        let mut log = log;
         let mut seen = 0;
-        let mut log = want_log.then(|| Follower::new(0));
         let result = loop {
-            let mut state = lock(&self.state);
-            while !watch.is_withdrawn()
-                && state.happened.len() == seen
-                && state.outcome.is_none()
-                && !log.as_ref().is_some_and(|log| log.is_behind(&state))
-            {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let state = self.wait_for_news(|state| {
+                watch.is_withdrawn()
+                    || state.happened.len() > seen
+                    || state.outcome.is_some()
+                    || log.as_ref().is_some_and(|log| log.is_behind(state))
+            });
+            if watch.is_withdrawn() {
+                break None;
             }
             let news: Vec<_> = state.happened[seen..].to_vec();
             seen = state.happened.len();
             let outcome = state.outcome.clone();
-            let tail = state.log.clone();
+            let following = log.as_deref_mut().map(|log| (log.begin(&state), log));
             drop(state);
-            if watch.is_withdrawn() {
-                break None;
-            }
             for happening in news {
                 watch.tell(happening);
             }
-            if let (Some(log), Some(tail)) = (&mut log, tail) {
-                log.catch_up(&tail, &mut |offset, data| {
+            if let Some((tail, log)) = following {
+                log.catch_up(tail.as_ref(), &mut |offset, data| {
                     watch.tell(Happening::Log { offset, data });
                 });
             }
@@ -217,29 +212,32 @@ impl Flight {
         result
     }
 
-    /// Passes on the log from `offset` until it ends or nobody reads it any more; returns how far it
-    /// came.
+    /// Passes on the log until the flight ends or nobody reads it any more.
     pub(crate) fn follow_log(
         &self,
-        offset: u64,
+        log: &mut LogCursor,
         is_withdrawn: &dyn Fn() -> bool,
         send: &mut dyn FnMut(u64, Vec<u8>),
-    ) -> u64 {
-        let mut log = Follower::new(offset);
+    ) {
         loop {
-            let mut state = lock(&self.state);
-            while !is_withdrawn() && !state.log_complete && !log.is_behind(&state) {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            let (tail, complete) = (state.log.clone(), state.log_complete);
+            let state = self.wait_for_news(|state| {
+                is_withdrawn() || state.outcome.is_some() || log.is_behind(state)
+            });
+            let (tail, over) = (log.begin(&state), state.outcome.is_some());
             drop(state);
-            if let Some(tail) = tail {
-                log.catch_up(&tail, send);
-            }
-            if complete || is_withdrawn() {
-                return log.offset;
+            log.catch_up(tail.as_ref(), send);
+            if over || is_withdrawn() {
+                return;
             }
         }
+    }
+
+    fn wait_for_news(&self, is_news: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let mut state = lock(&self.state);
+        while !is_news(&state) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
     }
 
     fn leave(&self) {
@@ -259,24 +257,35 @@ impl Flight {
     }
 }
 
-/// Reads a log that is being written, from where it stopped last time.
-struct Follower {
-    offset: u64,
+/// How far somebody has read a log that is being written.
+///
+/// What is still to come when the flight ends is in the store.
+#[derive(Debug)]
+pub(crate) struct LogCursor {
+    /// Decoded bytes passed on so far.
+    pub(crate) offset: u64,
+    /// What the build had printed when we last looked: a log over its limit holds less.
+    seen_b: u64,
 }
 
-impl Follower {
-    fn new(offset: u64) -> Self {
-        Self { offset }
+impl LogCursor {
+    /// Starts after the first `offset` bytes.
+    pub(crate) fn new(offset: u64) -> Self {
+        Self { offset, seen_b: 0 }
     }
 
     fn is_behind(&self, state: &State) -> bool {
-        state.log.is_some() && self.offset < state.log_b
+        state.log.is_some() && self.seen_b < state.log_b
     }
 
-    fn catch_up(&mut self, tail: &LogTail, send: &mut dyn FnMut(u64, Vec<u8>)) {
+    fn begin(&mut self, state: &State) -> Option<LogTail> {
+        self.seen_b = state.log_b;
+        state.log.clone()
+    }
+
+    fn catch_up(&mut self, tail: Option<&LogTail>, send: &mut dyn FnMut(u64, Vec<u8>)) {
         use std::io::Read as _;
-        // A log that has moved to its place is read from there by whoever still wants it.
-        let Ok(Some(mut reader)) = tail.read(self.offset) else { return };
+        let Some(Ok(Some(mut reader))) = tail.map(|tail| tail.read(self.offset)) else { return };
         let mut chunk = vec![0; 64 << 10];
         while let Ok(read @ 1..) = reader.read(&mut chunk) {
             send(self.offset, chunk[..read].to_vec());

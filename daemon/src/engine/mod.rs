@@ -10,17 +10,18 @@ pub(crate) mod tasks;
 pub(crate) mod watch;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use kbs_image::Images;
-use kbs_plan::id::ConfigureKey;
+use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{Helper, JailSpec, Job, SandboxError};
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
-use kbs_store::{OutputRow, Store};
+use kbs_store::{Ending, OutputRow, Store};
 
 use crate::config::Config;
 use crate::problem::{EngineError, Problem};
@@ -123,6 +124,30 @@ impl Engine {
         }
         kept.insert(key, Arc::clone(&selection));
         Ok(selection)
+    }
+
+    /// Passes on a stored log from `offset` until `send` says that nobody reads it any more; returns
+    /// whether there is one.
+    pub(crate) fn send_log(
+        &self,
+        key: BuildKey,
+        ending: Ending,
+        mut offset: u64,
+        send: &mut dyn FnMut(u64, Vec<u8>) -> bool,
+    ) -> Result<bool, Problem> {
+        let Some(mut log) = self.store.read_log(key, ending, offset)? else { return Ok(false) };
+        let mut chunk = vec![0; 256 << 10];
+        loop {
+            let read = log.read(&mut chunk).map_err(|source| EngineError::Host {
+                action: "read the log of",
+                path: key.to_string().into(),
+                source,
+            })?;
+            if read == 0 || !send(offset, chunk[..read].to_vec()) {
+                return Ok(true);
+            }
+            offset += read as u64;
+        }
     }
 
     /// The files of an output.

@@ -1,9 +1,10 @@
 //! What the one who asked gets to see while waiting.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use kbs_sandbox::Job;
 use tokio::sync::mpsc;
 
 use crate::problem::{EngineError, Problem};
@@ -43,17 +44,30 @@ pub(crate) enum Happening {
 
 /// Whether anybody still waits for a request.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Withdrawal(Arc<AtomicBool>);
+pub(crate) struct Withdrawal(Arc<Withdrawn>);
+
+#[derive(Debug, Default)]
+struct Withdrawn {
+    is_withdrawn: AtomicBool,
+    job: Mutex<Option<Arc<Job>>>,
+}
 
 impl Withdrawal {
-    /// Withdraws the request.
+    /// Withdraws the request, and kills the job that runs for it alone.
     pub(crate) fn withdraw(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.is_withdrawn.store(true, Ordering::SeqCst);
+        if let Some(job) = self.job().take() {
+            job.kill();
+        }
     }
 
     /// Whether it was withdrawn.
     pub(crate) fn is_withdrawn(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.is_withdrawn.load(Ordering::SeqCst)
+    }
+
+    fn job(&self) -> MutexGuard<'_, Option<Arc<Job>>> {
+        self.0.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,6 +94,14 @@ impl Watch {
     /// Tells something a person should know.
     pub(crate) fn notice(&self, kind: &'static str, text: impl Into<String>) {
         self.tell(Happening::Notice { kind, text: text.into() });
+    }
+
+    /// Has `job` killed when the request is withdrawn; a later job takes its place.
+    pub(crate) fn kill_when_withdrawn(&self, job: &Arc<Job>) {
+        *self.withdrawal.job() = Some(Arc::clone(job));
+        if self.is_withdrawn() {
+            job.kill();
+        }
     }
 
     /// Whether anybody still waits.

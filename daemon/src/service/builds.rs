@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::encode;
 use super::stream::{self, Answer, answer};
+use crate::engine::flight::LogCursor;
 use crate::engine::{Engine, tasks};
 use crate::problem::{EngineError, Problem};
 use crate::stages::realize::{self, Reuse, Wish};
@@ -161,16 +162,20 @@ fn find(engine: &Engine, prefix: &str) -> Result<BuildKey, Problem> {
 fn send_log(
     engine: &Engine,
     key: &str,
-    mut offset: u64,
+    offset: u64,
     follow: bool,
     sender: &Sender<pb::LogChunk>,
 ) -> Result<(), Problem> {
     let key = find(engine, key)?;
-    let mut send = |at: u64, data: Vec<u8>| {
-        drop(sender.blocking_send(Ok(pb::LogChunk { offset: at, data })));
+    let mut send = |offset: u64, data: Vec<u8>| {
+        sender.blocking_send(Ok(pb::LogChunk { offset, data })).is_ok()
     };
-    if let Some(flight) = engine.flights.get(key) {
-        offset = flight.follow_log(offset, &|| !follow || sender.is_closed(), &mut send);
+    let mut cursor = LogCursor::new(offset);
+    let flight = engine.flights.get(key);
+    if let Some(flight) = &flight {
+        flight.follow_log(&mut cursor, &|| !follow || sender.is_closed(), &mut |offset, data| {
+            send(offset, data);
+        });
         if !follow {
             return Ok(());
         }
@@ -179,23 +184,12 @@ fn send_log(
     let failed = engine.store.failure(key)?.map(|row| row.record.created_unix_s);
     let built = engine.store.output(key)?.found().map(|row| row.record.created_unix_s);
     let ending = if failed > built { Ending::Failed } else { Ending::Succeeded };
-    let Some(mut log) = engine.store.read_log(key, ending, offset)? else {
-        let text = format!("no log of {key} is kept");
-        return Err(EngineError::NotFound { text, help: None }.into());
-    };
-    let mut chunk = vec![0; 256 << 10];
-    loop {
-        let read = log.read(&mut chunk).map_err(|source| EngineError::Host {
-            action: "read the log of",
-            path: key.to_string().into(),
-            source,
-        })?;
-        if read == 0 || sender.is_closed() {
-            return Ok(());
-        }
-        send(offset, chunk[..read].to_vec());
-        offset += read as u64;
+    let found = engine.send_log(key, ending, cursor.offset, &mut send)?;
+    // A build that was withdrawn leaves no log; who followed it has seen all there was.
+    if found || flight.is_some() {
+        return Ok(());
     }
+    Err(EngineError::NotFound { text: format!("no log of {key} is kept"), help: None }.into())
 }
 
 fn output_row(engine: &Engine, key: BuildKey) -> Result<OutputRow, Problem> {

@@ -249,7 +249,6 @@ fn run(engine: &Engine, flight: &Flight, spec: &JailSpec, log_b: u64) -> Result<
             Ok(())
         },
     )?;
-    flight.log_ended();
     Ok(Run { finished, log: log.finish()?, tail })
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn configure(
         text = remembered()?;
         if text.is_none() {
             let fresh = watch.phase("configure", recipe.name.clone(), || {
-                normalise(engine, recipe, rules, &selection, &asked, toolchain)
+                normalise(engine, (recipe, rules), &selection, &asked, toolchain, watch)
             })?;
             engine.store.remember_configured(key, fresh.as_bytes())?;
             text = Some(fresh.into_bytes());
@@ -193,11 +193,11 @@ fn configure_key(
 /// reach a make that includes it.
 fn normalise(
     engine: &Engine,
-    recipe: &Recipe,
-    rules: &ConfigureRules,
+    (recipe, rules): (&Recipe, &ConfigureRules),
     selection: &Selection,
     asked: &Assignments,
     toolchain: &Toolchain,
+    watch: &Watch,
 ) -> Result<String, Problem> {
     let source = super::ingest::ingest(engine, selection)?;
     let work_dir = contract::work_dir(recipe.build.subdir.as_deref());
@@ -228,7 +228,7 @@ fn normalise(
     let finished = jail::run(
         engine,
         &spec,
-        |_| {},
+        |job| watch.kill_when_withdrawn(job),
         |bytes| {
             printed.push(bytes);
             Ok(())
@@ -255,7 +255,8 @@ fn normalise(
             .into());
         }
         Outcome::TimedOut => return Err(failed("took longer than 10 minutes".to_owned()).into()),
-        Outcome::Killed | Outcome::Lost { .. } => {
+        Outcome::Killed => return Err(EngineError::Withdrawn.into()),
+        Outcome::Lost { .. } => {
             return Err(failed("was killed".to_owned()).into());
         }
     }

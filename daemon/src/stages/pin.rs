@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kbs_plan::recipe::{Recipe, VersionPolicy};
-use kbs_source::{Abbrev, CommitId, PathPatterns, ProjectName, Selection, Submodules};
+use kbs_source::{Abbrev, CommitId, PathPatterns, ProjectName, SelectError, Selection, Submodules};
 
 use crate::engine::Engine;
+use crate::engine::watch::Watch;
 use crate::problem::Problem;
 
 /// A source at a commit, with what the build may know of it.
@@ -25,6 +26,7 @@ pub(crate) fn pin(
     project: &ProjectName,
     commit: CommitId,
     recipe: &Recipe,
+    watch: &Watch,
 ) -> Result<Pinned, Problem> {
     let mirror = &engine.mirror;
     let digits = |abbrev: &Option<u8>| abbrev.map_or(Abbrev::Auto, Abbrev::Digits);
@@ -40,13 +42,35 @@ pub(crate) fn pin(
         VersionPolicy::Exact(version) => (commit, version.clone()),
     };
     let submodules = if recipe.source.submodules {
-        let selection = select(engine, commit, recipe)?;
+        let selection = select_with_submodules(engine, project, commit, recipe, watch)?;
         selection.submodules.iter().map(|(path, id)| (path.to_string(), id.to_string())).collect()
     } else {
         BTreeMap::new()
     };
     let epoch = mirror.commit_time(head)?;
     Ok(Pinned { commit, head, version, epoch, submodules })
+}
+
+/// The files that the build sees; submodules are fetched where their commits are not here.
+fn select_with_submodules(
+    engine: &Engine,
+    project: &ProjectName,
+    commit: CommitId,
+    recipe: &Recipe,
+    watch: &Watch,
+) -> Result<Arc<Selection>, Problem> {
+    let paths = PathPatterns::new(&recipe.source.paths)?;
+    match engine.mirror.select(commit, &paths, Submodules::Include) {
+        Err(SelectError::MissingSubmodule { .. }) => {
+            watch.phase("sync", format!("submodules of {project}"), || {
+                let _guard = engine.syncing.hold(project);
+                let mut progress = |line: &str| watch.notice("progress", line);
+                Ok(engine.mirror.sync_submodules(project, commit, &mut progress)?)
+            })?;
+            select(engine, commit, recipe)
+        }
+        selected => Ok(Arc::new(selected?)),
+    }
 }
 
 /// The files that the build sees.

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use kbs_plan::derivation::{Derivation, Pins};
+use kbs_plan::id::BuildKey;
 use kbs_plan::spec::Spec;
-use kbs_store::{LookUp, OutputRow};
+use kbs_store::{Ending, LookUp, OutputRow};
 
 use super::build::{Order, alias_record};
 use super::configure::Configured;
 use super::pin::Pinned;
 use super::{build, check, configure, image, pin, sync};
 use crate::engine::Engine;
-use crate::engine::flight::{Boarding, Flight};
+use crate::engine::flight::{Boarding, Flight, LogCursor};
 use crate::engine::outcome::Outcome;
 use crate::engine::tasks;
-use crate::engine::watch::Watch;
+use crate::engine::watch::{Happening, Watch};
 use crate::problem::{EngineError, Problem};
 
 /// What to do when the output is there already.
@@ -51,7 +52,7 @@ pub(crate) struct Planned {
 pub(crate) fn plan(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Planned, Problem> {
     let recipe = spec.resolve_recipe()?;
     let (project, resolved) = sync::resolve(engine, &spec.source, &recipe.name, &spec.rev, watch)?;
-    let pinned = pin::pin(engine, &project.name, resolved.commit, &recipe)?;
+    let pinned = pin::pin(engine, &project.name, resolved.commit, &recipe, watch)?;
     let toolchain =
         image::resolve(engine, &spec.toolchain, &recipe.name, &recipe.toolchain, watch)?;
     let config = match (&recipe.configure, &spec.config) {
@@ -124,7 +125,7 @@ pub(crate) fn realize(
             tasks::build_thread(format!("check {}", &key.hex()[..8]), move || {
                 checked.finish(check::check(&for_thread, &checked, &order, &tree));
             });
-            arrive(flight.wait(watch, wish.want_log))
+            arrive(engine, key, &flight, watch, wish)
         }
     }
 }
@@ -132,7 +133,7 @@ pub(crate) fn realize(
 /// The stored output of `key`; one that is damaged is set aside and built again.
 fn look_up(
     engine: &Engine,
-    key: kbs_plan::id::BuildKey,
+    key: BuildKey,
     watch: &Watch,
 ) -> Result<Option<Box<OutputRow>>, Problem> {
     match engine.store.output(key)? {
@@ -194,9 +195,30 @@ fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result
             flight
         }
     };
-    arrive(flight.wait(watch, wish.want_log))
+    arrive(engine, key, &flight, watch, wish)
 }
 
-fn arrive(end: Option<Result<Outcome, Problem>>) -> Result<Outcome, Problem> {
-    end.unwrap_or_else(|| Err(EngineError::Withdrawn.into()))
+/// Waits for the end of a flight and passes on the end of its log, too.
+fn arrive(
+    engine: &Engine,
+    key: BuildKey,
+    flight: &Flight,
+    watch: &Watch,
+    wish: &Wish,
+) -> Result<Outcome, Problem> {
+    let mut log = wish.want_log.then(|| LogCursor::new(0));
+    let end =
+        flight.wait(watch, log.as_mut()).unwrap_or_else(|| Err(EngineError::Withdrawn.into()));
+    let ending = match &end {
+        Ok(Outcome::Output { .. }) => Ending::Succeeded,
+        Ok(Outcome::Failure { .. }) => Ending::Failed,
+        _ => return end,
+    };
+    if let Some(log) = log {
+        engine.send_log(key, ending, log.offset, &mut |offset, data| {
+            watch.tell(Happening::Log { offset, data });
+            !watch.is_withdrawn()
+        })?;
+    }
+    end
 }
