@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use kbs_plan::id::{Id, Kind};
 
-use crate::row::{Row, TreeRow};
+use crate::row::{Usage, Row, TreeRow};
 use crate::{
     FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts, OutputRecord, OutputRow, Phase,
     RowError, StoredAs,
@@ -30,7 +30,8 @@ fn log_facts() -> impl Strategy<Value = Option<LogFacts>> {
 
 prop_compose! {
     fn output_records()(
-        (key, content, config) in (id(), id(), id()),
+        (key, content, config) in (id(), id(), option::of(id())),
+        used: (u64, u64, u64),
         [name, project, commit, asked_ref, version, toolchain, derivation] in any::<[String; 7]>(),
         created_unix_s: u64,
         phases in phases(),
@@ -40,6 +41,7 @@ prop_compose! {
         OutputRecord {
             key, content, name, project, commit, asked_ref, version, config, toolchain, derivation,
             created_unix_s, phases, warnings, marks,
+            usage: Usage { user_ms: used.0, system_ms: used.1, max_rss_b: used.2 },
         }
     }
 }
@@ -150,5 +152,5 @@ fn the_bytes_of_rows_stay() {
     };
     let bytes = row.encode();
     assert_eq!(bytes[0], 1);
-    insta::assert_snapshot!(String::from_utf8_lossy(&bytes[1..]), @r#"{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","content":"content:0303030303030303030303030303030303030303030303030303030303030303","name":"mcu","project":"klipper","commit":"84104bbb","asked_ref":"master","version":"v0.13.0-730-g84104bbb","config":"config:0404040404040404040404040404040404040404040404040404040404040404","toolchain":"sha256:00","derivation":"{}","created_unix_s":1800000000,"phases":[{"name":"build","took_ms":1200}],"warnings":[],"marks":[],"tree":"tree:0202020202020202020202020202020202020202020202020202020202020202","entries":3,"size_b":4,"stored_as":{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","name":"mcu"},"log":null,"last_use_unix_s":5}"#);
+    insta::assert_snapshot!(String::from_utf8_lossy(&bytes[1..]), @r#"{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","content":"content:0303030303030303030303030303030303030303030303030303030303030303","name":"mcu","project":"klipper","commit":"84104bbb","asked_ref":"master","version":"v0.13.0-730-g84104bbb","config":"config:0404040404040404040404040404040404040404040404040404040404040404","toolchain":"sha256:00","derivation":"{}","created_unix_s":1800000000,"phases":[{"name":"build","took_ms":1200}],"usage":{"user_ms":0,"system_ms":0,"max_rss_b":0},"warnings":[],"marks":[],"tree":"tree:0202020202020202020202020202020202020202020202020202020202020202","entries":3,"size_b":4,"stored_as":{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","name":"mcu"},"log":null,"last_use_unix_s":5}"#);
 }
