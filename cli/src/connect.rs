@@ -148,5 +148,8 @@ impl Daemon {
 fn is_nobody(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref::<std::io::Error>())
-        .any(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused))
+        .any(|error| {
+            use ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+            matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused)
+        })
 }

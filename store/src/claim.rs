@@ -194,6 +194,8 @@ pub(crate) fn claim(state: &Path) -> Result<Claim, OpenError> {
     if !layout.marker().try_exists().map_err(directory_error("read"))? {
         begin_marker(&layout)?;
     }
+    // Once before anything is touched, and again under the lock.
+    check_marker(&layout)?;
     let lock = take_lock(&layout)?;
     finish_marker(&layout)?;
     for dir in layout.directories() {
@@ -232,9 +234,9 @@ const STARTERS: [&str; 2] = ["kbsd.log", "kbsd.start"];
 fn begin_marker(layout: &Layout) -> Result<(), OpenError> {
     let path = layout.root().to_owned();
     let is_empty = match fs::read_dir(&path) {
-        Ok(entries) => entries
-            .flatten()
-            .all(|entry| STARTERS.iter().any(|name| entry.file_name() == *name)),
+        Ok(entries) => {
+            entries.flatten().all(|entry| STARTERS.iter().any(|name| entry.file_name() == *name))
+        }
         Err(source) => return Err(OpenError::Directory { action: "read", path, source }),
     };
     // Another process may have begun since: then there is a marker, and the lock decides.
@@ -249,8 +251,14 @@ fn begin_marker(layout: &Layout) -> Result<(), OpenError> {
     }
 }
 
-/// Checks the marker, and completes one that was begun. Called under the lock.
-fn finish_marker(layout: &Layout) -> Result<(), OpenError> {
+#[derive(PartialEq, Eq)]
+enum Marker {
+    Whole,
+    Begun,
+}
+
+/// Whether the marker is whole, or was only begun.
+fn check_marker(layout: &Layout) -> Result<Marker, OpenError> {
     let path = layout.root().to_owned();
     let mut found = Vec::new();
     let read = File::open(layout.marker()).and_then(|file| file.take(4096).read_to_end(&mut found));
@@ -258,13 +266,22 @@ fn finish_marker(layout: &Layout) -> Result<(), OpenError> {
         return Err(OpenError::Directory { action: "read the marker of", path, source });
     }
     if found == MARKER.as_bytes() {
-        return Ok(());
+        return Ok(Marker::Whole);
     }
     if !MARKER.as_bytes().starts_with(&found) {
         let line = String::from_utf8_lossy(&found);
         let line = line.lines().next().unwrap_or_default().escape_debug().to_string();
         return Err(OpenError::Layout { path, found: line });
     }
+    Ok(Marker::Begun)
+}
+
+/// Completes a marker that was begun. Called under the lock.
+fn finish_marker(layout: &Layout) -> Result<(), OpenError> {
+    if check_marker(layout)? == Marker::Whole {
+        return Ok(());
+    }
+    let path = layout.root().to_owned();
     let write = || {
         let mut file = OpenOptions::new().write(true).truncate(true).open(layout.marker())?;
         file.write_all(MARKER.as_bytes())?;

@@ -68,7 +68,8 @@ fn neither_special_bits_nor_owners_get_into_an_output() {
         "mkdir out/d && echo y >out/d/f && chmod 666 out/d/f && chmod 1777 out/d",
     ];
     let path = collect(&lab, &commands, "*").done().path();
-    let mode = |name: &str| std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o7777;
+    let mode =
+        |name: &str| std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode("suid"), mode("d/f"), mode("d")), (0o555, 0o444, 0o555));
 }
 
@@ -122,7 +123,8 @@ fn names_that_would_lie_on_a_terminal_are_left_out_or_refused() {
 #[test]
 fn what_a_build_prints_cannot_drive_the_terminal_of_who_reads_the_error() {
     let lab = Lab::new();
-    let answer = collect(&lab, &["printf '\\033[2J\\033]0;owned\\007text\\n'; exit 1"], "x").left(1);
+    let answer =
+        collect(&lab, &["printf '\\033[2J\\033]0;owned\\007text\\n'; exit 1"], "x").left(1);
     let answer = answer.telling(&["text"]);
     assert!(!answer.err.contains('\u{1b}') && !answer.err.contains('\u{7}'), "{answer}");
 }

@@ -50,7 +50,12 @@ impl Victim {
 /// Everything that must hold after a fall: nothing is left, and `spec` is built as if nothing had
 /// happened.
 #[track_caller]
-fn all_is_well(lab: &Lab, spec: &FxSpec, jail: Option<&str>, mounted: &std::collections::BTreeSet<String>) {
+fn all_is_well(
+    lab: &Lab,
+    spec: &FxSpec,
+    jail: Option<&str>,
+    mounted: &std::collections::BTreeSet<String>,
+) {
     if let Some(line) = jail {
         until("the jail is gone", GONE, || with_command_line(line).is_empty());
     }
@@ -73,8 +78,7 @@ fn in_the_build(victim: Victim) {
     let (lab, repo) = (Lab::new(), fx());
     let mounted = mounts();
     let seconds = long_sleep();
-    let mut client =
-        lab.start(&FxSpec::new(&repo).config(&format!("CONFIG_SLEEP={seconds}")), &[]);
+    let mut client = lab.start(&FxSpec::new(&repo).config(&format!("CONFIG_SLEEP={seconds}")), &[]);
     client.wait_for_log("sleeping");
     let line = format!("sleep {seconds}");
     until("the build sleeps", GONE, || with_command_line(&line).len() == 1);

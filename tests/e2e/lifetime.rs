@@ -89,7 +89,9 @@ fn a_socket_that_a_killed_daemon_left_is_no_obstacle() {
     let helpers = children(pid);
     assert!(!helpers.is_empty(), "the daemon has its helper");
     kill(pid);
-    until("the helper follows", Duration::from_secs(5), || !helpers.iter().any(|pid| is_alive(*pid)));
+    until("the helper follows", Duration::from_secs(5), || {
+        !helpers.iter().any(|pid| is_alive(*pid))
+    });
     assert!(lab.state().join("kbsd.sock").exists());
     lab.run(["daemon", "status"]).left(3).telling(&["no daemon is running"]);
     lab.realize(&FxSpec::new(&repo), &[]).done();

@@ -31,7 +31,7 @@ pub(crate) struct RealizeArgs {
     /// Let make run so many jobs at a time; never part of the key
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
-    /// Build again and replace the output
+    /// Build again; a result that differs is told, and the stored one stays
     #[arg(long, conflicts_with = "check")]
     rebuild: bool,
     /// Build again and compare with the output, changing nothing
@@ -169,15 +169,12 @@ fn tell_output(output: &pb::Output, ui: &mut Ui) -> Result<(), CliError> {
 }
 
 fn tell_failure(key: &str, failure: &pb::Failure, ui: &mut Ui) {
-    let pb::Failure { cause: _, text, code: _, command, tail, kept } = failure;
+    let pb::Failure { cause: _, text, code: _, command: _, tail, kept } = failure;
     if !tail.is_empty() {
         let lines: Vec<_> = plain(tail).lines().map(|line| format!("  | {line}")).collect();
         ui.log(format!("{}\n", lines.join("\n")).as_bytes());
     }
-    let mut chain = vec![text.clone()];
-    if !command.is_empty() {
-        chain.push(format!("`{}` failed", command.join(" ")));
-    }
+    let chain = vec![format!("the build failed: {text}")];
     let kept = if kept.is_empty() { String::new() } else { format!("; the work tree is {kept}") };
     let help = format!("see the whole log with `kbs log {key}`{kept}");
     ui.error(&CliError::Told { class: Class::Build, chain, help: Some(help) });

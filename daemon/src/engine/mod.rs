@@ -11,15 +11,15 @@ pub(crate) mod watch;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use kbs_image::Images;
 use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
-use kbs_sandbox::{Helper, JailSpec, Job, SandboxError};
+use kbs_sandbox::{Helper, JailSpec, Job, SandboxError, Scratch};
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
 use kbs_store::{Ending, OutputRow, Store};
 
@@ -41,6 +41,9 @@ pub(crate) struct Engine {
     pub(crate) configuring: PerKey<ConfigureKey>,
     pub(crate) importing: PerKey<String>,
     pub(crate) ingesting: PerKey<[u8; 32]>,
+    memory_scratch: OnceLock<bool>,
+    /// Memory of this machine in bytes.
+    memory_b: u64,
     selections: Mutex<BTreeMap<(CommitId, String, bool), Arc<Selection>>>,
     helper: Mutex<Arc<Helper>>,
     activity: Activity,
@@ -71,6 +74,8 @@ impl Engine {
             configuring: PerKey::default(),
             importing: PerKey::default(),
             ingesting: PerKey::default(),
+            memory_scratch: OnceLock::new(),
+            memory_b: memory_b(),
             selections: Mutex::default(),
             helper: Mutex::new(helper),
             activity: Activity::default(),
@@ -156,6 +161,23 @@ impl Engine {
         Ok(tree.ok_or(EngineError::Lost { what: "the listing of an output" })?)
     }
 
+    /// Where a jail may write `size_b` bytes: in memory where the kernel and the machine can, else in
+    /// a directory that goes when the guard does.
+    pub(crate) fn scratch(&self, size_b: u64) -> Result<ScratchRoom, Problem> {
+        let able = self.memory_scratch.get_or_init(|| {
+            kbs_sandbox::probe(&self.config.program).is_ok_and(|report| report.memory_scratch())
+        });
+        if *able && size_b <= self.memory_b / 2 {
+            return Ok(ScratchRoom { scratch: Scratch::Memory, dir: None });
+        }
+        let scratch = self.store.paths().scratch();
+        let dir = tempfile::Builder::new().prefix("jail-").tempdir_in(&scratch);
+        let dir = dir
+            .map_err(|source| EngineError::Host { action: "prepare", path: scratch, source })?
+            .keep();
+        Ok(ScratchRoom { scratch: Scratch::Directory(dir.clone()), dir: Some(dir) })
+    }
+
     /// Refuses new work while the daemon leaves.
     pub(crate) fn check_open(&self) -> Result<(), Problem> {
         if self.stopping.load(Ordering::SeqCst) {
@@ -206,6 +228,24 @@ impl Engine {
     }
 }
 
+/// Where a jail writes.
+#[derive(Debug)]
+pub(crate) struct ScratchRoom {
+    /// For the jail's description.
+    pub(crate) scratch: Scratch,
+    dir: Option<PathBuf>,
+}
+
+impl Drop for ScratchRoom {
+    fn drop(&mut self) {
+        if let Some(dir) = self.dir.take()
+            && let Err(error) = kbs_sandbox::remove_scratch(&dir)
+        {
+            tracing::warn!(%error, dir = %dir.display(), "cannot remove the scratch of a jail");
+        }
+    }
+}
+
 /// How fast to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
@@ -234,6 +274,11 @@ impl Drop for Present {
 
 fn start_helper(program: &Path) -> Result<Arc<Helper>, EngineError> {
     Helper::start(program).map(Arc::new).map_err(|source| EngineError::Sandbox { source })
+}
+
+fn memory_b() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(info.mem_unit.into())
 }
 
 /// Seconds since 1970, for records that people read; never for keys.

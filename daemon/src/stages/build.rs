@@ -59,6 +59,13 @@ pub(crate) fn build(engine: &Engine, flight: &Flight, order: &Order) -> Result<O
                 record.warnings.extend(notes);
                 Ok(engine.store.commit(&record, &tree, Some(log))?)
             })?;
+            if row.tree != tree.id() {
+                flight.notice(
+                    "irreproducible",
+                    "this build gave other bytes than the stored output, which stays; \
+                     see where they differ with --check",
+                );
+            }
             Ok(Outcome::Output { row: Box::new(row), built: true })
         }
         Made::Failed { failure, log, phases } => {
@@ -81,7 +88,9 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
     if let Some(dir) = &kept {
         fresh_dir(dir)?;
     }
-    let spec = jail_spec(order, source, kept.clone());
+    let room = engine.scratch(order.limits.scratch_b)?;
+    let scratch = kept.clone().map_or_else(|| room.scratch.clone(), Scratch::Directory);
+    let spec = jail_spec(order, source, scratch);
     let (run, took) = flight.phase("build", order.derivation.output_name(), || {
         run(engine, flight, &spec, order.limits.log_b)
     })?;
@@ -184,7 +193,7 @@ fn fresh_dir(dir: &std::path::Path) -> Result<(), EngineError> {
     std::fs::create_dir_all(dir).map_err(host)
 }
 
-fn jail_spec(order: &Order, source: PathBuf, kept: Option<PathBuf>) -> JailSpec {
+fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> JailSpec {
     let Derivation { head, version, epoch, subdir, prepare, goals, args, env, .. } =
         &order.derivation;
     let work_dir = contract::work_dir(subdir.as_deref());
@@ -219,7 +228,7 @@ fn jail_spec(order: &Order, source: PathBuf, kept: Option<PathBuf>) -> JailSpec 
             open_files: order.limits.open_files,
             ..Limits::default()
         },
-        scratch: kept.map_or(Scratch::Memory, Scratch::Directory),
+        scratch,
     }
 }
 

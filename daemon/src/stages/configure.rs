@@ -7,7 +7,7 @@ use kbs_plan::derivation::SANDBOX_CONTRACT;
 use kbs_plan::id::{ConfigHash, ConfigureKey};
 use kbs_plan::recipe::{ConfigureRules, Recipe};
 use kbs_plan::spec::{ConfigAsk, ConfigText};
-use kbs_sandbox::{JailFile, JailPath, JailSpec, Limits, Outcome, Scratch, Step};
+use kbs_sandbox::{JailFile, JailPath, JailSpec, Limits, Outcome, Step};
 use kbs_source::{Item, ItemKind, Selection, Submodules};
 use serde::Serialize;
 
@@ -19,6 +19,9 @@ use crate::contract;
 use crate::engine::Engine;
 use crate::engine::watch::Watch;
 use crate::problem::{EngineError, Problem};
+
+/// Room for what a configure step writes.
+const SCRATCH_B: u64 = 1 << 30;
 
 /// A normalised configuration.
 #[derive(Debug, Clone)]
@@ -201,7 +204,8 @@ fn normalise(
 ) -> Result<String, Problem> {
     let source = super::ingest::ingest(engine, selection)?;
     let work_dir = contract::work_dir(recipe.build.subdir.as_deref());
-    let inside = |path: &str| JailPath::new(path).expect("a constant below /build");
+    let room = engine.scratch(SCRATCH_B)?;
+    let inside = |path: &str| JailPath::new(path).expect("a checked path below /build");
     let spec = JailSpec {
         root: toolchain.rootfs.clone(),
         source: Some(source),
@@ -219,10 +223,10 @@ fn normalise(
         env: contract::environment(&recipe.build.env, &work_dir, 0),
         limits: Limits {
             wall: Some(std::time::Duration::from_mins(10)),
-            scratch_b: 1 << 30,
+            scratch_b: SCRATCH_B,
             ..Limits::default()
         },
-        scratch: Scratch::Memory,
+        scratch: room.scratch.clone(),
     };
     let mut printed = Tail::default();
     let finished = jail::run(

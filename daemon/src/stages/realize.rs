@@ -23,7 +23,7 @@ use crate::problem::{EngineError, Problem};
 pub(crate) enum Reuse {
     /// Hand it out.
     Take,
-    /// Build again and replace it.
+    /// Build again; a result that differs is told, and the stored one stays.
     Rebuild,
     /// Build again and compare.
     Check,

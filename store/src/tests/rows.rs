@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use kbs_plan::id::{Id, Kind};
 
-use crate::row::{Usage, Row, TreeRow};
+use crate::row::{Row, TreeRow, Usage};
 use crate::{
     FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts, OutputRecord, OutputRow, Phase,
     RowError, StoredAs,
