@@ -13,7 +13,7 @@ use crate::{is_root, skip};
 fn fx_that_looks_around() -> Repo {
     fx_that_also(&[
         "{ id; umask; pwd; uname -n; date +%Z; echo ~; } >out/seen 2>&1",
-        "env | grep -v MAKE | sort >>out/seen",
+        "env | grep -v -e MAKE -e MFLAGS | sort >>out/seen",
         "cat /etc/passwd >>out/seen 2>&1 || true",
         "stat -c '%n %a %u %g' . * /build /build/* >>out/seen",
         "ls /proc/self/fd >>out/seen",

@@ -84,7 +84,8 @@ fn a_set_id_bit_cannot_be_set_inside() {
 fn files_that_their_owner_may_not_read_are_kept_or_refused_by_name() {
     let commands =
         ["mkdir out/shut && echo x >out/shut/f && chmod 000 out/shut/f && chmod 000 out/shut"];
-    let answer = collect(&Lab::new(), &commands, "shut/f");
+    let lab = Lab::new();
+    let answer = collect(&lab, &commands, "shut/f");
     if answer.code == Some(0) {
         assert_eq!(read(answer.path().join("shut/f")), "x\n");
     } else {
@@ -108,16 +109,25 @@ fn very_deep_directories_end_the_search_and_not_the_daemon() {
 }
 
 #[test]
-fn names_that_would_lie_on_a_terminal_are_left_out_or_refused() {
+fn names_that_would_lie_on_a_terminal_are_kept_as_they_are_and_shown_escaped() {
     let lab = Lab::new();
-    let newline = "printf x >\"out/a$$(printf '\\nb').evil\"; printf y >\"out/$$(printf '\\033')[2J.evil\"; printf z >out/good.evil";
-    let answer = collect(&lab, &[newline], "*.evil");
-    assert!(!answer.err.contains('\u{1b}') && !answer.out.contains('\u{1b}'), "{answer}");
-    if answer.code == Some(0) {
-        assert_eq!(names(&answer.path()), ["fx.bin", "fx.txt", "good.evil"]);
-    } else {
-        answer.left(1).telling(&["evil"]);
-    }
+    let commands = [
+        "printf x >\"out/a$$(printf '\\nb').evil\"",
+        "printf y >\"out/$$(printf '\\033')[2J.evil\"",
+        "printf z >\"out/$$(printf '\\377').evil\"",
+        "printf z >out/good.evil",
+    ];
+    let path = collect(&lab, &commands, "*.evil").done().path();
+    // What is not text has no place in a tree.
+    assert_eq!(names(&path), ["\u{1b}[2J.evil", "a\nb.evil", "fx.bin", "fx.txt", "good.evil"]);
+    let key = lab.ls(&[])[0]["key"].as_str().unwrap().to_owned();
+    lab.run(["show", &key]).done().not_telling(&["\u{1b}", "a\nb.evil"]);
+    let out = lab.dir().join("copy");
+    lab.run(["show", &key, "--json"]).done().json();
+    let spec = lab.dir().join("spec.toml");
+    let copied = ["realize".as_ref(), spec.as_os_str(), "--out".as_ref(), out.as_os_str()];
+    lab.run(copied).done();
+    assert_eq!(names(&out), names(&path));
 }
 
 #[test]

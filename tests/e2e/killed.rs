@@ -1,13 +1,14 @@
 //! Daemon, helper or client killed at any time: nothing is left running or mounted, nothing
 //! half-written is handed out, and the next request works.
 
+use std::path::Path;
 use std::time::Duration;
 
 use kbs_testkit::{FxSpec, Repo, fx};
 use rustix::process::Signal;
 
-use crate::lab::{Client, Lab, fx_that_also, read};
-use crate::processes::{children, is_alive, kill, long_sleep, mounts, until, with_command_line};
+use crate::lab::{Client, KBS, Lab, fx_that_also, read};
+use crate::processes::{children, is_alive, kill, long_sleep, mounts, program, until, with_command_line};
 
 /// When what was killed is gone with all that belonged to it.
 const GONE: Duration = Duration::from_secs(5);
@@ -24,7 +25,9 @@ impl Victim {
     /// Kills it, and waits until all that goes with it is gone.
     fn fall(self, lab: &Lab, client: Client) {
         let daemon = lab.daemon_pid();
-        let helpers = children(daemon);
+        // A fetch has a child, too.
+        let mut helpers = children(daemon);
+        helpers.retain(|pid| program(*pid).is_some_and(|program| program == Path::new(KBS)));
         assert_eq!(helpers.len(), 1, "the daemon has one helper");
         let gone = |pids: &[rustix::process::Pid]| !pids.iter().any(|pid| is_alive(*pid));
         match self {

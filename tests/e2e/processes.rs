@@ -1,6 +1,7 @@
 //! Processes and mounts of the machine, as a build must not leave them.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,11 @@ pub(crate) fn children(of: Pid) -> Vec<Pid> {
         after.split(' ').nth(1).and_then(|ppid| ppid.parse::<i32>().ok())
     };
     all().into_iter().filter(|pid| parent(pid) == Some(of.as_raw_nonzero().get())).collect()
+}
+
+/// The program that a process runs; `None` once it has ended.
+pub(crate) fn program(pid: Pid) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())).ok()
 }
 
 /// Ends a process the hard way.

@@ -102,7 +102,7 @@ fn options_reach_the_daemon() {
 fn a_failed_build_shows_its_end_and_exits_with_1() {
     let failure = pb::Failure {
         cause: "exit".to_owned(),
-        text: "the build failed with status 2".to_owned(),
+        text: "`make -j4` exited with 2".to_owned(),
         code: 2,
         command: vec!["make".to_owned(), "-j4".to_owned()],
         tail: "main.c:1: error: \x1b[31mno\x1b[0m\nmake: *** [main.o] Error 1\n".to_owned(),
@@ -116,8 +116,7 @@ fn a_failed_build_shows_its_end_and_exits_with_1() {
         -- stderr
           | main.c:1: error: no
           | make: *** [main.o] Error 1
-        error: the build failed with status 2
-          caused by: `make -j4` failed
+        error: the build failed: `make -j4` exited with 2
 
         help: see the whole log with `kbs log key:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff`
         ");
