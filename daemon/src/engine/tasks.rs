@@ -1,20 +1,40 @@
 //! The only place where threads and tasks start, so that none loses its span.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use kbs_plan::id::BuildKey;
 use tokio::sync::mpsc;
 use tracing::Span;
 
 use super::Engine;
+use super::flight::Flight;
+use super::outcome::Outcome;
 use super::watch::{Happening, Watch, Withdrawal};
+use crate::problem::{EngineError, Problem};
 
-/// Starts a thread for a build, which outlives the request that began it.
-pub(crate) fn build_thread(name: String, work: impl FnOnce() + Send + 'static) {
+/// Starts a thread that works for a flight, which outlives the request that began it, and ends the
+/// flight whatever happens: nobody may wait for ever.
+pub(crate) fn fly(
+    engine: &Arc<Engine>,
+    key: BuildKey,
+    flight: &Arc<Flight>,
+    work: impl FnOnce(&Engine, &Flight) -> Result<Outcome, Problem> + Send + 'static,
+) {
     let span = Span::current();
-    let thread = std::thread::Builder::new().name(name);
-    let started = thread.spawn(move || span.in_scope(work));
+    let thread = std::thread::Builder::new().name(format!("build {}", &key.hex()[..8]));
+    let lost = || Err(EngineError::Lost { what: "the thread of a build" }.into());
+    let (on_thread, ours) = (Arc::clone(engine), Arc::clone(flight));
+    let started = thread.spawn(move || {
+        let work = AssertUnwindSafe(|| span.in_scope(|| work(&on_thread, &ours)));
+        let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| lost());
+        on_thread.flights.land(key, &ours);
+        ours.finish(outcome);
+    });
     if let Err(error) = started {
         tracing::error!(%error, "cannot start a thread");
+        engine.flights.land(key, flight);
+        flight.finish(lost());
     }
 }
 

@@ -83,6 +83,13 @@ fn host(
         _ => None,
     };
     if let Some(digest) = known(engine) {
+        if packages_changed_since(engine, &digest) {
+            let text = format!(
+                "packages of this host have changed since its snapshot {name}; \
+                 `kbs image rm {name}` has a new one taken"
+            );
+            watch.notice("image", text);
+        }
         return Ok(digest);
     }
     let _guard = engine.importing.hold(&name);
@@ -101,6 +108,13 @@ fn host(
     })?;
     engine.store.set_image_name(&name, &info.digest.to_string())?;
     Ok(info.digest)
+}
+
+/// Whether dpkg has installed or removed anything since the image was taken.
+fn packages_changed_since(engine: &Engine, digest: &ImageDigest) -> bool {
+    let Some(info) = engine.images.get(digest) else { return false };
+    let status = std::fs::metadata("/var/lib/dpkg/status");
+    status.is_ok_and(|status| status.mtime() > info.created_unix_s.cast_signed())
 }
 
 /// An image at a path, imported again only when the file has changed.

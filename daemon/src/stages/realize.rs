@@ -120,10 +120,8 @@ pub(crate) fn realize(
             };
             let tree = engine.tree(&row)?;
             let flight = Flight::boarded();
-            let for_thread = Arc::clone(engine);
-            let checked = Arc::clone(&flight);
-            tasks::build_thread(format!("check {}", &key.hex()[..8]), move || {
-                checked.finish(check::check(&for_thread, &checked, &order, &tree));
+            tasks::fly(engine, key, &flight, move |engine, flight| {
+                check::check(engine, flight, &order, &tree)
             });
             arrive(engine, key, &flight, watch, wish)
         }
@@ -180,17 +178,14 @@ fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result
             flight
         }
         Boarding::First(flight) => {
-            let (engine, ours) = (Arc::clone(engine), Arc::clone(&flight));
-            tasks::build_thread(format!("build {}", &key.hex()[..8]), move || {
+            tasks::fly(engine, key, &flight, move |engine, flight| {
                 // Somebody may have finished between our look-up and now.
-                let outcome = match engine.store.output(key) {
+                match engine.store.output(key) {
                     Ok(LookUp::Found(row)) if reuse == Reuse::Take => {
                         Ok(Outcome::Output { row, built: false })
                     }
-                    _ => build::build(&engine, &ours, &order),
-                };
-                engine.flights.land(key, &ours);
-                ours.finish(outcome);
+                    _ => build::build(engine, flight, &order),
+                }
             });
             flight
         }
