@@ -8,7 +8,9 @@ use kbs_testkit::{FxSpec, Repo, fx};
 use rustix::process::Signal;
 
 use crate::lab::{Client, KBS, Lab, fx_that_also, read};
-use crate::processes::{children, is_alive, kill, long_sleep, mounts, program, until, with_command_line};
+use crate::processes::{
+    children, is_alive, kill, long_sleep, mounts, program, until, with_command_line,
+};
 
 /// When what was killed is gone with all that belonged to it.
 const GONE: Duration = Duration::from_secs(5);

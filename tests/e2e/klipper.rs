@@ -41,7 +41,10 @@ fn is_built_as_make_builds_it(config: &str, artifacts: &[&str]) {
     if !is_root() {
         return skip("only root can run a plain make at /build/src to compare with");
     }
-    let plain = plain(&git, &format!("cp test/configs/{config}.config .config; make olddefconfig; make -j2"));
+    let plain = plain(
+        &git,
+        &format!("cp test/configs/{config}.config .config; make olddefconfig; make -j2"),
+    );
     for name in artifacts {
         let [ours, theirs] = [path.as_path(), &plain.path().join("s/out")]
             .map(|dir| std::fs::read(dir.join(name)).unwrap());

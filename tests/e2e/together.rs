@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbs_testkit::{FxSpec, fx};
 use rustix::process::Signal;
 
-use crate::lab::{Answer, Client, Lab};
+use crate::lab::{Answer, Client, Lab, fx_that_also};
 use crate::processes::{long_sleep, until, with_command_line};
 
 /// A build that nobody waits for is gone after this.
@@ -136,4 +136,20 @@ fn a_client_that_waits_for_its_turn_can_leave_without_ending_the_build_before_it
     lab.run(["daemon", "stop"]).done();
     let mut daemon = daemon;
     assert!(daemon.wait().unwrap().success());
+}
+
+#[test]
+fn a_log_is_told_to_its_end_however_fast_it_is_written() {
+    let lab = Lab::new();
+    let repo = fx_that_also(&["awk 'BEGIN { for (i = 0; i < 200000; i++) print \"line\", i }'"]);
+    let spec = FxSpec::new(&repo);
+    let clients: Vec<_> = (0..2).map(|_| lab.start(&spec, &[])).collect();
+    let answers: Vec<_> = clients.into_iter().map(|client| client.finish().done()).collect();
+    let key = answers[0].built().key;
+    let whole = lab.run(["log", &key]).done().out;
+    assert!(whole.ends_with("line 199999\n"));
+    for answer in answers.iter().filter(|answer| answer.built().built) {
+        let told = answer.log();
+        assert!(told == whole, "{} of {} bytes were told", told.len(), whole.len());
+    }
 }

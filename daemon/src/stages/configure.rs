@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kbs_kconfig::{Assignments, Prefix};
+use kbs_kconfig::{Assignments, Place, Prefix};
 use kbs_plan::derivation::SANDBOX_CONTRACT;
 use kbs_plan::id::{ConfigHash, ConfigureKey};
 use kbs_plan::recipe::{ConfigureRules, Recipe};
@@ -43,7 +43,7 @@ pub(crate) fn configure(
     toolchain: &Toolchain,
     watch: &Watch,
 ) -> Result<Configured, Problem> {
-    let (asked, mut warnings) = merge(engine, rules, ask, pinned)?;
+    let Asked { asked, mut warnings, mut accept } = merge(engine, rules, ask, pinned)?;
     let paths = if rules.paths.is_empty() { &recipe.source.paths } else { &rules.paths };
     let selection = engine.select(pinned.commit, paths, Submodules::Ignore)?;
     let key = configure_key(recipe, rules, &selection, &asked, toolchain);
@@ -67,10 +67,11 @@ pub(crate) fn configure(
         }
     })?;
     let normalised = parse(&text, ".config")?.0;
+    accept.extend(ask.accept_drift.iter().cloned());
     let comparison = Comparison {
         asked: &asked,
         normalised: &normalised,
-        accept: &ask.accept_drift,
+        accept: &accept,
         version: &pinned.version,
         selection: &selection,
     };
@@ -78,13 +79,23 @@ pub(crate) fn configure(
     Ok(Configured { hash: ConfigHash::of(text.as_bytes()), text, warnings })
 }
 
-/// Everything asked for, as one configuration; also says which lines had no effect.
+/// Everything asked for, as one configuration.
+struct Asked {
+    asked: Assignments,
+    /// Lines that had no effect.
+    warnings: Vec<String>,
+    /// Symbols as a defconfig of this very commit has them: what becomes of those is what the
+    /// project means, and never the doing of a configuration from another version.
+    accept: Vec<String>,
+}
+
+/// Puts together everything asked for.
 fn merge(
     engine: &Engine,
     rules: &ConfigureRules,
     ask: &ConfigAsk,
     pinned: &Pinned,
-) -> Result<(Assignments, Vec<String>), Problem> {
+) -> Result<Asked, Problem> {
     let ConfigAsk { base, defconfig, fragments, set, accept_drift: _ } = ask;
     let mut warnings = Vec::new();
     let mut asked = Assignments::default();
@@ -100,7 +111,10 @@ fn merge(
     let (single, ignored) = parse(&single.join("\n"), "config.set")?;
     warnings.extend(ignored);
     asked.merge(single);
-    Ok((asked, warnings))
+    let is_own = |place: &Place| named.as_ref().is_some_and(|named| *place.origin == named.origin);
+    let own = asked.iter().filter(|assignment| assignment.place.as_ref().is_some_and(is_own));
+    let accept = own.map(|assignment| assignment.symbol.to_string()).collect();
+    Ok(Asked { asked, warnings, accept })
 }
 
 fn parse(text: &str, origin: &str) -> Result<(Assignments, Vec<String>), EngineError> {
@@ -137,7 +151,7 @@ fn read_defconfig(
         for Item { path, kind } in &selection.items {
             if let ItemKind::File { oid, .. } = kind {
                 let text = String::from_utf8_lossy(&engine.mirror.read(*oid)?).into_owned();
-                return Ok(ConfigText { origin: path.to_string(), text });
+                return Ok(ConfigText { origin: format!("{path} of the project"), text });
             }
         }
     }
