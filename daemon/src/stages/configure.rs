@@ -43,7 +43,7 @@ pub(crate) fn configure(
     toolchain: &Toolchain,
     watch: &Watch,
 ) -> Result<Configured, Problem> {
-    let Asked { asked, mut warnings, mut accept } = merge(engine, rules, ask, pinned)?;
+    let Asked { assignments: asked, mut warnings, mut accept } = merge(engine, rules, ask, pinned)?;
     let paths = if rules.paths.is_empty() { &recipe.source.paths } else { &rules.paths };
     let selection = engine.select(pinned.commit, paths, Submodules::Ignore)?;
     let key = configure_key(recipe, rules, &selection, &asked, toolchain);
@@ -81,7 +81,7 @@ pub(crate) fn configure(
 
 /// Everything asked for, as one configuration.
 struct Asked {
-    asked: Assignments,
+    assignments: Assignments,
     /// Lines that had no effect.
     warnings: Vec<String>,
     /// Symbols as a defconfig of this very commit has them: what becomes of those is what the
@@ -114,7 +114,7 @@ fn merge(
     let is_own = |place: &Place| named.as_ref().is_some_and(|named| *place.origin == named.origin);
     let own = asked.iter().filter(|assignment| assignment.place.as_ref().is_some_and(is_own));
     let accept = own.map(|assignment| assignment.symbol.to_string()).collect();
-    Ok(Asked { asked, warnings, accept })
+    Ok(Asked { assignments: asked, warnings, accept })
 }
 
 fn parse(text: &str, origin: &str) -> Result<(Assignments, Vec<String>), EngineError> {
