@@ -157,6 +157,13 @@ pub(crate) async fn start(launch: &Launch<'_>) -> Result<Daemon, StartError> {
     })
 }
 
+/// Has the C library give memory back that a large job needed: a daemon mostly waits.
+const SMALL: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "2"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+];
+
 fn spawn(launch: &Launch<'_>, log: &File) -> Result<Child, StartError> {
     let Launch { program, state, idle_exit } = *launch;
     let log = log.try_clone().map_err(on("open the log of", program))?;
@@ -168,6 +175,7 @@ fn spawn(launch: &Launch<'_>, log: &File) -> Result<Child, StartError> {
     command
         // Where it listens is said above, whatever this client's environment prefers.
         .env_remove("KBS_SOCKET")
+        .envs(SMALL)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,6 +1,7 @@
 //! Listening, leaving, and serving inside another process.
 
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,15 +78,17 @@ async fn open(config: Config) -> Result<Arc<Engine>, StartError> {
 /// [`StartError`].
 pub(crate) async fn serve(config: Config, leave: CancellationToken) -> Result<(), StartError> {
     let socket = config.socket();
-    let idle = config.idle_exit;
+    let (idle, config_socket) = (config.idle_exit, config.socket.is_some());
     let engine = open(config).await?;
     let listen = |source| StartError::Listen { path: socket.clone(), source };
-    let listener = bind(&socket).map_err(listen)?;
+    let guest_list = if config_socket { GuestList::Group } else { GuestList::Owner };
+    let listener = bind(&socket, guest_list).map_err(listen)?;
     tracing::info!(socket = %socket.display(), "listening");
     if let Some(idle) = idle {
         tasks::spawn(leave_when_idle(Arc::clone(&engine), idle, leave.clone()));
     }
-    let peers = UnixListenerStream::new(listener).filter(|peer| peer.as_ref().is_ok_and(may_speak));
+    let peers = UnixListenerStream::new(listener)
+        .filter(move |peer| peer.as_ref().is_ok_and(|peer| guest_list.admits(peer)));
     let served = service::router(&engine, &leave)
         .serve_with_incoming_shutdown(peers, drained(Arc::clone(&engine), leave.clone()))
         .await
@@ -103,16 +106,33 @@ async fn drained(engine: Arc<Engine>, leave: CancellationToken) {
     }
 }
 
-/// A socket of our own state directory is for its owner and root; one that the operator placed
-/// elsewhere is for whom its directory and group let in.
-fn may_speak(peer: &UnixStream) -> bool {
-    let us = rustix::process::geteuid().as_raw();
-    peer.peer_cred().is_ok_and(|peer| peer.uid() == us || peer.uid() == 0)
+/// Who may speak to a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GuestList {
+    /// The owner and root: a socket in our own state directory.
+    Owner,
+    /// Whom the socket's group and directory let in: one that an operator placed.
+    Group,
+}
+
+impl GuestList {
+    fn admits(self, peer: &UnixStream) -> bool {
+        let us = rustix::process::geteuid().as_raw();
+        let is_owner = || peer.peer_cred().is_ok_and(|peer| peer.uid() == us || peer.uid() == 0);
+        self == Self::Group || is_owner()
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Group => 0o660,
+        }
+    }
 }
 
 /// Binds the socket, replacing what an earlier daemon left: whoever holds the state directory's
 /// lock owns its socket.
-fn bind(socket: &Path) -> std::io::Result<UnixListener> {
+fn bind(socket: &Path, guest_list: GuestList) -> std::io::Result<UnixListener> {
     let (Some(dir), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(std::io::Error::other("not a path of a socket"));
     };
@@ -122,7 +142,10 @@ fn bind(socket: &Path) -> std::io::Result<UnixListener> {
     }
     // Through the open directory, because a socket address holds at most 107 bytes.
     let dir = std::fs::File::open(dir)?;
-    UnixListener::bind(Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(name))
+    let short = Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(name);
+    let listener = UnixListener::bind(&short)?;
+    std::fs::set_permissions(&short, std::fs::Permissions::from_mode(guest_list.mode()))?;
+    Ok(listener)
 }
 
 async fn leave_when_idle(engine: Arc<Engine>, idle: Duration, leave: CancellationToken) {
