@@ -71,3 +71,13 @@ fn one_toolchain_is_named_everywhere() {
     };
     assert_eq!(value(&pinned, "channel"), format!("{}.0", value(&stated, "rust-version")));
 }
+
+#[test]
+fn the_documented_spec_and_recipe_are_ones() {
+    let text = read("docs/SPEC.md");
+    let mut blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let (spec, recipe) = (blocks.next().unwrap(), blocks.next().unwrap());
+    let spec = kbs_plan::spec::Spec::read(spec, &|_| Ok(String::new()), &str::to_owned).unwrap();
+    assert_eq!(spec.resolve_recipe().unwrap().name, "klipper");
+    kbs_plan::recipe::RecipePatch::parse(recipe).unwrap().finish().unwrap();
+}
