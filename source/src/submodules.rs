@@ -38,6 +38,15 @@ struct Pending {
     depth: usize,
 }
 
+/// A submodule's commit that the store needs.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    project: &'a ProjectName,
+    path: &'a RelPath,
+    url: &'a SourceUrl,
+    commit: CommitId,
+}
+
 impl Mirror {
     /// Fetches every commit that the submodules of `commit` need and the store lacks.
     ///
@@ -75,7 +84,8 @@ impl Mirror {
                     path: at.clone(),
                     source,
                 })?;
-                if self.fetch_commit(&lock, project, &url, commit, progress)? {
+                let wanted = Wanted { project, path: &at, url: &url, commit };
+                if self.fetch_commit(&lock, wanted, progress)? {
                     done.fetched += 1;
                 }
                 done.submodules.push((at.clone(), commit));
@@ -89,11 +99,10 @@ impl Mirror {
     fn fetch_commit(
         &self,
         lock: &StoreLock,
-        project: &ProjectName,
-        url: &SourceUrl,
-        commit: CommitId,
+        wanted: Wanted<'_>,
         progress: &mut dyn FnMut(&str),
     ) -> Result<bool, SyncError> {
+        let Wanted { project, path, url, commit } = wanted;
         let namespace = self.namespace(project, url)?;
         let kept = format!("{namespace}{commit}");
         let repo = self.reopen()?;
@@ -103,9 +112,12 @@ impl Mirror {
         if found.is_some() {
             return Ok(false);
         }
-        let failed = |source| {
-            let (project, url) = (project.clone(), url.clone());
-            SyncError::Fetch { project, url, source }
+        let failed = |source| SyncError::Submodule {
+            project: project.clone(),
+            path: path.clone(),
+            commit,
+            url: Box::new(url.clone()),
+            source,
         };
         let mut fetch =
             |specs: &[String]| git::fetch(lock, self.dir(), url, (specs, Prune::No), progress);
@@ -116,10 +128,10 @@ impl Mirror {
         // Some servers hand out only what their refs point at: take all of it, keep the one commit.
         let everything =
             ["heads", "tags"].map(|kind| format!("+refs/{kind}/*:{namespace}{kind}/*"));
-        fetch(&everything).map_err(failed)?;
+        fetch(&everything).map_err(|git| failed(Some(Box::new(git))))?;
         let repo = self.reopen()?;
         if !repo.has_object(commit.to_git()) {
-            return Err(ReadError::Missing { oid: commit.to_string() }.into());
+            return Err(failed(None));
         }
         repo.reference(kept.as_str(), commit.to_git(), PreviousValue::Any, "")
             .map_err(|source| refs_error(project, RefsError::Database(source.into())))?;

@@ -99,6 +99,20 @@ pub enum SyncError {
         /// Why its URL cannot be used.
         source: UrlError,
     },
+    /// The commit of a submodule could not be fetched.
+    #[error("cannot fetch the submodule at `{path}` of `{project}`, commit {commit}, from {url}")]
+    Submodule {
+        /// The project.
+        project: ProjectName,
+        /// The submodule's path in it.
+        path: RelPath,
+        /// The commit that is missing.
+        commit: crate::CommitId,
+        /// From where.
+        url: Box<SourceUrl>,
+        /// What git said; `None` where it fetched everything and the commit was not in it.
+        source: Option<Box<GitFailure>>,
+    },
     /// Submodules within submodules, or more of them than anyone means.
     #[error("cannot fetch the submodules of `{project}`: more than {limit} {of}")]
     TooManySubmodules {
@@ -123,7 +137,7 @@ impl Help for SyncError {
             | Self::Shallow { .. }
             | Self::SubmoduleUrl { .. }
             | Self::TooManySubmodules { .. } => Class::User,
-            Self::Fetch { .. } | Self::Tidy { .. } => Class::Environment,
+            Self::Fetch { .. } | Self::Submodule { .. } | Self::Tidy { .. } => Class::Environment,
         }
     }
 
@@ -142,6 +156,10 @@ impl Help for SyncError {
                 "check the address, the network, and the access rights of this user".to_owned(),
             ),
             Self::SubmoduleUrl { source, .. } => source.help(),
+            Self::Submodule { .. } => Some(
+                "make that commit available there, or correct `.gitmodules` in the project"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

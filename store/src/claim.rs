@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kbs_plan::error::{Class, Help};
 
@@ -291,6 +292,10 @@ fn finish_marker(layout: &Layout) -> Result<(), OpenError> {
     write().map_err(|source| OpenError::ReadOnly { path, source })
 }
 
+/// How often, and how far apart, a lock is tried for that a leaving daemon still holds: 5 s in all.
+const LEAVING_STEPS: u32 = 250;
+const LEAVING_STEP: Duration = Duration::from_millis(20);
+
 fn take_lock(layout: &Layout) -> Result<File, OpenError> {
     let path = layout.root().to_owned();
     let unwritable = |source| OpenError::ReadOnly { path: path.clone(), source };
@@ -302,7 +307,16 @@ fn take_lock(layout: &Layout) -> Result<File, OpenError> {
         .mode(0o600)
         .open(layout.lock())
         .map_err(unwritable)?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    // A daemon that is leaving has taken its socket away before it lets go of the directory.
+    for _ in 0..LEAVING_STEPS {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) || layout.socket().exists() {
+            break;
+        }
+        std::thread::sleep(LEAVING_STEP);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();

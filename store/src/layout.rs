@@ -98,6 +98,11 @@ impl Layout {
         self.root.join("lock")
     }
 
+    /// Where a daemon of this directory listens, unless it was told another place.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("kbsd.sock")
+    }
+
     /// The database.
     pub fn database(&self) -> PathBuf {
         self.root.join("kbs.redb")

@@ -51,9 +51,10 @@ fn outline(value: &Value, depth: usize, lines: &mut Vec<String>) {
             let width = fields.keys().map(String::len).max().unwrap_or(0);
             for (name, value) in fields {
                 if is_nested(value) {
-                    lines.push(format!("{indent}{name}"));
+                    lines.push(format!("{indent}{}", name.escape_debug()));
                     outline(value, depth + 1, lines);
                 } else {
+                    let name = name.escape_debug().to_string();
                     lines.push(format!("{indent}{name:width$}  {}", leaf(value)));
                 }
             }
@@ -84,7 +85,8 @@ fn is_nested(value: &Value) -> bool {
 fn leaf(value: &Value) -> String {
     match value {
         Value::Null | Value::Object(_) => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        // A line break in a file name must not look like another line of ours.
+        Value::String(text) => text.replace('\n', "\\n"),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(leaf).collect::<Vec<_>>().join(" "),
         other => other.to_string(),

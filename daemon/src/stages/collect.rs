@@ -1,9 +1,10 @@
 //! Takes artifacts out of a finished jail, never through a link and never beyond its directories.
 
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 
-use cap_std::fs::{Dir, File, FileType, MetadataExt as _};
+use cap_std::fs::{Dir, File, FileType, Metadata, MetadataExt as _, Permissions};
 use kbs_plan::derivation::Collect;
 use kbs_plan::path::RelPath;
 use kbs_plan::pattern::Pattern;
@@ -42,10 +43,8 @@ pub(crate) fn collect(
     let Collect { root, required, optional } = rules;
     let ResultDirs { src, out } = dirs;
     let (top, below) = root.split_once('/').unwrap_or((root, ""));
-    let base = Dir::from_std_file(std::fs::File::from(if top == "out" { out } else { src }));
     let mut found = Found { files: Vec::new(), others: Vec::new() };
-    let dir = if below.is_empty() { Ok(base) } else { base.open_dir(below) };
-    let Ok(dir) = dir else {
+    let Ok(dir) = open_root(if top == "out" { out } else { src }, below) else {
         let text = format!("the build made no directory {root}, where its artifacts should be");
         return Ok(Err(Unfit { cause: Cause::NoArtifacts, text }));
     };
@@ -112,10 +111,11 @@ fn walk(
         let meta = dir.symlink_metadata(name)?;
         if meta.is_dir() {
             if depth < DEPTH_MAX {
-                walk(&dir.open_dir(name)?, Some(&path), depth + 1, wanted, found)?;
+                walk(&open_shut_dir(dir, name, &meta)?, Some(&path), depth + 1, wanted, found)?;
             }
         } else if wanted(&path) {
             if meta.is_file() {
+                grant(dir, name, &meta, 0o600)?;
                 let runs = meta.mode() & 0o111 != 0;
                 let executable = if runs { Executable::Yes } else { Executable::No };
                 found.files.push((path, meta.len(), executable));
@@ -125,6 +125,40 @@ fn walk(
         }
     }
     Ok(())
+}
+
+/// The directory `below` the top one of a finished jail.
+fn open_root(top: OwnedFd, below: &str) -> std::io::Result<Dir> {
+    let top = std::fs::File::from(top);
+    let mode = top.metadata()?.permissions().mode();
+    if mode & 0o700 != 0o700 {
+        let itself = format!("/proc/self/fd/{}", top.as_raw_fd());
+        std::fs::set_permissions(itself, std::fs::Permissions::from_mode(mode & 0o777 | 0o700))?;
+    }
+    let mut dir = Dir::from_std_file(top);
+    for name in below.split('/').filter(|name| !name.is_empty()) {
+        let meta = dir.symlink_metadata(name)?;
+        dir = open_shut_dir(&dir, name, &meta)?;
+    }
+    Ok(dir)
+}
+
+/// Opens a directory that the build may have shut: whether the daemon is root must not matter.
+fn open_shut_dir(dir: &Dir, name: &str, meta: &Metadata) -> std::io::Result<Dir> {
+    if !meta.is_dir() {
+        return Err(std::io::ErrorKind::NotADirectory.into());
+    }
+    grant(dir, name, meta, 0o700)?;
+    dir.open_dir(name)
+}
+
+/// Gives the owner, who we are, the rights `needed` on what is no link.
+fn grant(dir: &Dir, name: &str, meta: &Metadata, needed: u32) -> std::io::Result<()> {
+    let mode = meta.mode() & 0o777;
+    if mode & needed == needed {
+        return Ok(());
+    }
+    dir.set_permissions(name, Permissions::from_std(PermissionsExt::from_mode(mode | needed)))
 }
 
 fn kind(file_type: FileType) -> &'static str {
@@ -137,8 +171,7 @@ fn host(action: &'static str, path: &str, source: std::io::Error) -> EngineError
 
 /// The `.config` in the directory `below` the source of a finished jail.
 pub(crate) fn read_config(src: OwnedFd, below: &str) -> std::io::Result<String> {
-    let base = Dir::from_std_file(std::fs::File::from(src));
-    let dir = if below.is_empty() { base } else { base.open_dir(below)? };
+    let dir = open_root(src, below)?;
     if !dir.symlink_metadata(".config")?.is_file() {
         return Err(std::io::Error::other(".config is not a regular file"));
     }
