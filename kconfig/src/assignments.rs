@@ -41,19 +41,12 @@ pub struct Assignments {
 impl Assignments {
     /// Makes an empty set that writes its symbols with `prefix`.
     pub fn new(prefix: Prefix) -> Self {
-        Self {
-            prefix,
-            ..Self::default()
-        }
+        Self { prefix, ..Self::default() }
     }
 
     /// Assigns `value` to `symbol`, after everything that was assigned before.
     pub fn set(&mut self, symbol: Symbol, value: Value) {
-        self.push(Assignment {
-            symbol,
-            value,
-            place: None,
-        });
+        self.push(Assignment { symbol, value, place: None });
     }
 
     /// Assigns everything in `later`, in its order: where both name a symbol, `later` wins.
@@ -72,9 +65,7 @@ impl Assignments {
 
     /// The assignment of `symbol`, with the place where it was read.
     pub fn assignment(&self, symbol: &str) -> Option<&Assignment> {
-        self.rank_of
-            .get(symbol)
-            .and_then(|rank| self.ranked.get(rank))
+        self.rank_of.get(symbol).and_then(|rank| self.ranked.get(rank))
     }
 
     /// The assignments, first to last.
@@ -96,18 +87,9 @@ impl Assignments {
     ///
     /// [`parse`](crate::parse) reads it back to the same assignments, within its limits.
     pub fn to_text(&self) -> String {
-        let Self {
-            prefix,
-            ranked,
-            rank_of: _,
-        } = self;
+        let Self { prefix, ranked, rank_of: _ } = self;
         let mut text = String::new();
-        for Assignment {
-            symbol,
-            value,
-            place: _,
-        } in ranked.values()
-        {
+        for Assignment { symbol, value, place: _ } in ranked.values() {
             let written = match value {
                 Value::No => writeln!(text, "# {prefix}{symbol} is not set"),
                 value => writeln!(text, "{prefix}{symbol}={value}"),
@@ -148,10 +130,7 @@ mod tests {
         let mut all = read("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=1\n");
         all.merge(read("# CONFIG_A is not set\nCONFIG_D=y\n"));
         all.set(symbol("B"), Value::Module);
-        assert_eq!(
-            all.to_text(),
-            "CONFIG_C=1\n# CONFIG_A is not set\nCONFIG_D=y\nCONFIG_B=m\n"
-        );
+        assert_eq!(all.to_text(), "CONFIG_C=1\n# CONFIG_A is not set\nCONFIG_D=y\nCONFIG_B=m\n");
         assert_eq!(all.len(), 4);
         assert_eq!(all.assignment("B").unwrap().place, None);
         assert_eq!(all.assignment("A").unwrap().place.as_ref().unwrap().line, 1);

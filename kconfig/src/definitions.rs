@@ -27,19 +27,13 @@ pub fn defined_symbols(text: &str) -> Vec<Definition> {
         if statement.is_empty() || help.takes(indent(line)) || statement.starts_with('#') {
             continue;
         }
-        let (word, rest) = statement
-            .split_once(char::is_whitespace)
-            .unwrap_or((statement, ""));
+        let (word, rest) = statement.split_once(char::is_whitespace).unwrap_or((statement, ""));
         match word {
             "config" | "menuconfig" => {
                 let name = rest.split_whitespace().next().unwrap_or_default();
                 block = match Symbol::new(name) {
                     Ok(name) => {
-                        found.push(Definition {
-                            name,
-                            prompt: None,
-                            line: index + 1,
-                        });
+                        found.push(Definition { name, prompt: None, line: index + 1 });
                         Block::Definition
                     }
                     Err(_) => Block::Other,
@@ -121,14 +115,7 @@ mod tests {
     fn found(text: &str) -> Vec<String> {
         defined_symbols(text)
             .into_iter()
-            .map(|d| {
-                format!(
-                    "{} {} {}",
-                    d.line,
-                    d.name,
-                    d.prompt.unwrap_or("-".to_owned())
-                )
-            })
+            .map(|d| format!("{} {} {}", d.line, d.name, d.prompt.unwrap_or("-".to_owned())))
             .collect()
     }
 
@@ -153,14 +140,7 @@ config F
 ";
         assert_eq!(
             found(text),
-            [
-                "1 A Use \"A\"",
-                "3 B The B",
-                "6 C -",
-                "9 D D",
-                "12 E -",
-                "14 F \\u{1b}[2J"
-            ]
+            ["1 A Use \"A\"", "3 B The B", "6 C -", "9 D D", "12 E -", "14 F \\u{1b}[2J"]
         );
     }
 

@@ -22,11 +22,8 @@ pub struct Difference {
 /// `n` and absence are the same. Everything else compares as written, also numbers: what a tool
 /// spells differently may compile differently. Order of lines and prefixes do not count.
 pub fn diff(left: &Assignments, right: &Assignments) -> Vec<Difference> {
-    let symbols: BTreeSet<&Symbol> = left
-        .iter()
-        .chain(right.iter())
-        .map(|assignment| &assignment.symbol)
-        .collect();
+    let symbols: BTreeSet<&Symbol> =
+        left.iter().chain(right.iter()).map(|assignment| &assignment.symbol).collect();
     symbols
         .into_iter()
         .filter_map(|symbol| {
@@ -69,9 +66,6 @@ mod tests {
     #[test]
     fn off_and_absent_are_the_same_whatever_the_order() {
         let left = "# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=m\n";
-        assert_eq!(
-            differences(left, "CONFIG_C=m\nCONFIG_B=y\nCONFIG_D=n\n"),
-            [""; 0]
-        );
+        assert_eq!(differences(left, "CONFIG_C=m\nCONFIG_B=y\nCONFIG_D=n\n"), [""; 0]);
     }
 }

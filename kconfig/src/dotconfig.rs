@@ -96,54 +96,31 @@ pub enum ReadError {
 /// [`Value::text`] explains.
 pub fn parse(text: &str, origin: &str, prefix: &Prefix) -> Result<Reading, ReadError> {
     if text.len() > TEXT_MAX_B {
-        return Err(ReadError::TooLarge {
-            origin: origin.to_owned(),
-            size_b: text.len(),
-        });
+        return Err(ReadError::TooLarge { origin: origin.to_owned(), size_b: text.len() });
     }
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let name: Arc<str> = origin.into();
-    let mut reading = Reading {
-        assignments: Assignments::new(prefix.clone()),
-        ..Reading::default()
-    };
+    let mut reading =
+        Reading { assignments: Assignments::new(prefix.clone()), ..Reading::default() };
     for (index, raw) in text.split('\n').enumerate() {
         let line = index + 1;
         let raw = raw.strip_suffix('\r').unwrap_or(raw);
         if raw.len() > LINE_MAX_B {
-            return Err(ReadError::LineTooLong {
-                origin: origin.to_owned(),
-                line,
-            });
+            return Err(ReadError::LineTooLong { origin: origin.to_owned(), line });
         }
         match classify(raw, prefix) {
             Line::Assignment(symbol, Ok(value)) => {
-                let place = Some(Place {
-                    origin: Arc::clone(&name),
-                    line,
-                });
-                reading.assignments.push(Assignment {
-                    symbol,
-                    value,
-                    place,
-                });
+                let place = Some(Place { origin: Arc::clone(&name), line });
+                reading.assignments.push(Assignment { symbol, value, place });
             }
             Line::Assignment(symbol, Err(source)) => {
-                return Err(ReadError::Value {
-                    origin: origin.to_owned(),
-                    line,
-                    symbol,
-                    source,
-                });
+                return Err(ReadError::Value { origin: origin.to_owned(), line, symbol, source });
             }
             Line::Skipped => {}
             Line::Ignored => {
                 reading.ignored_total += 1;
                 if reading.ignored.len() < IGNORED_KEPT {
-                    reading.ignored.push(IgnoredLine {
-                        line,
-                        text: shown(raw),
-                    });
+                    reading.ignored.push(IgnoredLine { line, text: shown(raw) });
                 }
             }
         }
@@ -160,9 +137,7 @@ pub fn parse(text: &str, origin: &str, prefix: &Prefix) -> Result<Reading, ReadE
 /// # Errors
 /// As [`parse`].
 pub fn canonical(text: &str, prefix: &Prefix) -> Result<String, ReadError> {
-    Ok(parse(text, "the normalised configuration", prefix)?
-        .assignments
-        .to_text())
+    Ok(parse(text, "the normalised configuration", prefix)?.assignments.to_text())
 }
 
 enum Line {
@@ -240,17 +215,8 @@ mod tests {
             "CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n# CONFIG_D is not set\n\
              CONFIG_E=-12\nCONFIG_F=0x1F\nCONFIG_G=\"a \\\" \\\\\"\n"
         );
-        assert_eq!(
-            reading.assignments.get("G"),
-            Some(&Value::text(r#"a " \"#).unwrap())
-        );
-        let place = reading
-            .assignments
-            .assignment("D")
-            .unwrap()
-            .place
-            .clone()
-            .unwrap();
+        assert_eq!(reading.assignments.get("G"), Some(&Value::text(r#"a " \"#).unwrap()));
+        let place = reading.assignments.assignment("D").unwrap().place.clone().unwrap();
         assert_eq!((&*place.origin, place.line), ("test.config", 7));
     }
 
@@ -348,10 +314,7 @@ mod tests {
                 source: ValueError::Dollar
             }
         );
-        assert_eq!(
-            error.to_string(),
-            "cannot set PINS as line 2 of printer.config asks"
-        );
+        assert_eq!(error.to_string(), "cannot set PINS as line 2 of printer.config asks");
         assert!(error.help().unwrap().contains('$'));
         for (value, source) in [
             ("${X}", ValueError::Dollar),
@@ -378,18 +341,12 @@ mod tests {
         assert_eq!(limit(&format!("{line}\r\n")), Ok(()));
         assert_eq!(
             limit(&format!("\n{line}#")),
-            Err(ReadError::LineTooLong {
-                origin: "x".to_owned(),
-                line: 2
-            })
+            Err(ReadError::LineTooLong { origin: "x".to_owned(), line: 2 })
         );
         let size_b = TEXT_MAX_B + 1;
         assert_eq!(
             limit(&"\n".repeat(size_b)),
-            Err(ReadError::TooLarge {
-                origin: "x".to_owned(),
-                size_b
-            })
+            Err(ReadError::TooLarge { origin: "x".to_owned(), size_b })
         );
     }
 
@@ -421,10 +378,7 @@ mod tests {
         };
         let first = canonical(&written("1.36 Mon"), &Prefix::default()).unwrap();
         assert_eq!(first, "CONFIG_B=y\n# CONFIG_A is not set\n");
-        assert_eq!(
-            canonical(&written("1.37 Tue"), &Prefix::default()).unwrap(),
-            first
-        );
+        assert_eq!(canonical(&written("1.37 Tue"), &Prefix::default()).unwrap(), first);
     }
 
     fn any_text() -> impl Strategy<Value = String> {
@@ -489,9 +443,7 @@ mod tests {
         };
         let quoted = value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
         let word = !value.is_empty()
-            && value
-                .chars()
-                .all(|c| c == '-' || c.is_ascii_hexdigit() || "xXym".contains(c));
+            && value.chars().all(|c| c == '-' || c.is_ascii_hexdigit() || "xXym".contains(c));
         name(symbol) && (quoted || word)
     }
 

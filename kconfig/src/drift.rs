@@ -30,11 +30,7 @@ pub struct Drift {
 impl Drift {
     /// Whether everything asked was had.
     pub fn is_empty(&self) -> bool {
-        let Self {
-            refused,
-            changed,
-            dropped,
-        } = self;
+        let Self { refused, changed, dropped } = self;
         refused.is_empty() && changed.is_empty() && dropped.is_empty()
     }
 }
@@ -51,12 +47,7 @@ pub fn drift(
     accept: &[Symbol],
 ) -> Drift {
     let mut drift = Drift::default();
-    for Assignment {
-        symbol,
-        value,
-        place: _,
-    } in asked.iter()
-    {
+    for Assignment { symbol, value, place: _ } in asked.iter() {
         let got = normalised.get(symbol.as_str());
         if got.unwrap_or(&Value::No) == value || got.is_some_and(|got| value.means(got)) {
             continue;
@@ -69,11 +60,7 @@ pub fn drift(
             Some(_) => &mut drift.changed,
             None => &mut drift.dropped,
         };
-        list.push(Change {
-            symbol: symbol.clone(),
-            asked: value.clone(),
-            got: got.cloned(),
-        });
+        list.push(Change { symbol: symbol.clone(), asked: value.clone(), got: got.cloned() });
     }
     drift
 }
@@ -90,22 +77,11 @@ mod tests {
 
     fn found(asked: &str, normalised: &str, accept: &[&str]) -> [Vec<String>; 3] {
         let identity = ["MCU", "MACH_*"].map(|text| Pattern::new(text).unwrap());
-        let accept: Vec<_> = accept
-            .iter()
-            .map(|name| Symbol::new(*name).unwrap())
-            .collect();
+        let accept: Vec<_> = accept.iter().map(|name| Symbol::new(*name).unwrap()).collect();
         let drift = drift(&read(asked), &read(normalised), &identity, &accept);
         let empty = drift.is_empty();
-        let names = |list: &[Change]| {
-            list.iter()
-                .map(|c| c.symbol.to_string())
-                .collect::<Vec<_>>()
-        };
-        let lists = [
-            names(&drift.refused),
-            names(&drift.changed),
-            names(&drift.dropped),
-        ];
+        let names = |list: &[Change]| list.iter().map(|c| c.symbol.to_string()).collect::<Vec<_>>();
+        let lists = [names(&drift.refused), names(&drift.changed), names(&drift.dropped)];
         assert_eq!(empty, lists.iter().all(Vec::is_empty));
         lists
     }
@@ -116,10 +92,7 @@ mod tests {
             "CONFIG_A=y\nCONFIG_B=0x08\n# CONFIG_C is not set\nCONFIG_D=n\nCONFIG_E=\"x\"\n";
         let normalised =
             "CONFIG_Z=y\n# CONFIG_C is not set\nCONFIG_E=\"x\"\nCONFIG_B=0x8\nCONFIG_A=y\n";
-        assert_eq!(
-            found(asked, normalised, &[]),
-            [vec![], vec![], Vec::<String>::new()]
-        );
+        assert_eq!(found(asked, normalised, &[]), [vec![], vec![], Vec::<String>::new()]);
     }
 
     #[test]
@@ -128,11 +101,7 @@ mod tests {
         let normalised = "# CONFIG_A is not set\nCONFIG_B=2\nCONFIG_D=y\n";
         assert_eq!(
             found(asked, normalised, &[]),
-            [
-                vec![],
-                vec!["A".to_owned(), "B".into(), "D".into()],
-                vec!["C".into(), "E".into()]
-            ]
+            [vec![], vec!["A".to_owned(), "B".into(), "D".into()], vec!["C".into(), "E".into()]]
         );
     }
 
@@ -142,34 +111,18 @@ mod tests {
         let normalised = "CONFIG_MACH_OLD=y\nCONFIG_MCU=\"old\"\n";
         assert_eq!(
             found(asked, normalised, &[]),
-            [
-                vec!["MACH_NEW".to_owned(), "MCU".into()],
-                vec!["MACH_OLD".into()],
-                vec![]
-            ]
+            [vec!["MACH_NEW".to_owned(), "MCU".into()], vec!["MACH_OLD".into()], vec![]]
         );
         assert_eq!(
             found(asked, normalised, &["MCU"]),
-            [
-                vec!["MACH_NEW".to_owned()],
-                vec!["MACH_OLD".into(), "MCU".into()],
-                vec![]
-            ]
+            [vec!["MACH_NEW".to_owned()], vec!["MACH_OLD".into(), "MCU".into()], vec![]]
         );
-        assert_eq!(
-            found(asked, normalised, &["MACH_NEW", "MCU"])[2],
-            vec!["MACH_NEW".to_owned()]
-        );
+        assert_eq!(found(asked, normalised, &["MACH_NEW", "MCU"])[2], vec!["MACH_NEW".to_owned()]);
     }
 
     #[test]
     fn both_values_are_told() {
-        let drift = drift(
-            &read("CONFIG_MCU=\"a\"\n"),
-            &read("CONFIG_MCU=\"b\"\n"),
-            &[],
-            &[],
-        );
+        let drift = drift(&read("CONFIG_MCU=\"a\"\n"), &read("CONFIG_MCU=\"b\"\n"), &[], &[]);
         assert_eq!(
             drift.changed,
             [Change {

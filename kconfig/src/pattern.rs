@@ -25,10 +25,7 @@ impl Pattern {
             "is longer than 255 bytes"
         } else if text.starts_with("CONFIG_") {
             "begins with `CONFIG_`, which symbols have only in files"
-        } else if !text
-            .bytes()
-            .all(|byte| byte == b'*' || is_symbol_byte(byte))
-        {
+        } else if !text.bytes().all(|byte| byte == b'*' || is_symbol_byte(byte)) {
             "contains something else than letters, digits, `_`, `-`, `.` and `*`"
         } else {
             return Ok(Self(text));
@@ -82,9 +79,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, symbol: &str) -> bool {
-        Pattern::new(pattern)
-            .unwrap()
-            .matches(&Symbol::new(symbol).unwrap())
+        Pattern::new(pattern).unwrap().matches(&Symbol::new(symbol).unwrap())
     }
 
     #[test]

@@ -43,30 +43,19 @@ pub fn suggest(
     defined: &[Definition],
     normalised: &Assignments,
 ) -> Vec<Suggestion> {
-    let wish = Wish {
-        symbol,
-        asked,
-        words: words_of(symbol, asked),
-    };
+    let wish = Wish { symbol, asked, words: words_of(symbol, asked) };
     let mut best: BTreeMap<&Symbol, (f64, Suggestion)> = BTreeMap::new();
     for definition in defined {
         let Some((score, suggestion)) = wish.judge(definition, normalised) else {
             continue;
         };
-        if best
-            .get(&definition.name)
-            .is_none_or(|(earlier, _)| *earlier < score)
-        {
+        if best.get(&definition.name).is_none_or(|(earlier, _)| *earlier < score) {
             best.insert(&definition.name, (score, suggestion));
         }
     }
     let mut ranked: Vec<_> = best.into_values().collect();
     ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    ranked
-        .into_iter()
-        .take(SUGGESTIONS_MAX)
-        .map(|(_, suggestion)| suggestion)
-        .collect()
+    ranked.into_iter().take(SUGGESTIONS_MAX).map(|(_, suggestion)| suggestion).collect()
 }
 
 // Points. A name that is the same but for its spelling is worth 1, a prompt that mentions the
@@ -95,18 +84,11 @@ impl Wish<'_> {
         definition: &Definition,
         normalised: &Assignments,
     ) -> Option<(f64, Suggestion)> {
-        let Definition {
-            name,
-            prompt,
-            line: _,
-        } = definition;
+        let Definition { name, prompt, line: _ } = definition;
         let value = normalised.get(name.as_str());
         if name == self.symbol {
             let score = HIDDEN + if prompt.is_some() { SETTABLE } else { 0.0 };
-            let suggestion = Suggestion::Hidden {
-                symbol: name.clone(),
-                prompt: prompt.clone(),
-            };
+            let suggestion = Suggestion::Hidden { symbol: name.clone(), prompt: prompt.clone() };
             return value.is_none().then_some((score, suggestion));
         }
         let mentioned: f64 = prompt.as_deref().map_or(0.0, |prompt| {
@@ -190,10 +172,7 @@ fn is_spelled(word: &str, spelling: &str) -> bool {
     let (word, spelling) = (word.as_bytes(), spelling.as_bytes());
     word.len() == spelling.len()
         && word.first() == spelling.first()
-        && word
-            .iter()
-            .zip(spelling)
-            .all(|(w, s)| w == s || (*s == b'x' && w.is_ascii_digit()))
+        && word.iter().zip(spelling).all(|(w, s)| w == s || (*s == b'x' && w.is_ascii_digit()))
 }
 
 /// How alike two symbols are, from 0 to 1. Inside a family only the rest of the name counts.
@@ -253,22 +232,15 @@ config WANT_LEDS
         CONFIG_FLASH_APPLICATION_START=0x2000\n# CONFIG_WANT_LEDS is not set\n";
 
     fn suggested(symbol: &str, asked: &str, normalised: &str) -> Vec<String> {
-        let normalised = parse(normalised, "x", &Prefix::default())
-            .unwrap()
-            .assignments;
+        let normalised = parse(normalised, "x", &Prefix::default()).unwrap().assignments;
         let symbol = Symbol::new(symbol).unwrap();
-        suggest(
-            &symbol,
-            &asked.parse().unwrap(),
-            &defined_symbols(CHIPS),
-            &normalised,
-        )
-        .into_iter()
-        .map(|suggestion| match suggestion {
-            Suggestion::Similar { symbol, .. } => symbol.to_string(),
-            Suggestion::Hidden { symbol, .. } => format!("hidden {symbol}"),
-        })
-        .collect()
+        suggest(&symbol, &asked.parse().unwrap(), &defined_symbols(CHIPS), &normalised)
+            .into_iter()
+            .map(|suggestion| match suggestion {
+                Suggestion::Similar { symbol, .. } => symbol.to_string(),
+                Suggestion::Hidden { symbol, .. } => format!("hidden {symbol}"),
+            })
+            .collect()
     }
 
     #[test]
@@ -277,18 +249,12 @@ config WANT_LEDS
             suggested("MACH_RP2040", "y", AVR),
             ["MACH_RPXXXX", "hidden MACH_RP2040", "MACH_RP2350"]
         );
-        assert_eq!(
-            suggested("MACH_RP2040", "y", "CONFIG_MACH_AVR=y\n")[0],
-            "MACH_RPXXXX"
-        );
+        assert_eq!(suggested("MACH_RP2040", "y", "CONFIG_MACH_AVR=y\n")[0], "MACH_RPXXXX");
     }
 
     #[test]
     fn the_name_of_a_chip_leads_to_the_symbol_that_can_be_set() {
-        assert_eq!(
-            suggested("MCU", "\"rp2040\"", AVR),
-            ["MACH_RPXXXX", "MACH_RP2040"]
-        );
+        assert_eq!(suggested("MCU", "\"rp2040\"", AVR), ["MACH_RPXXXX", "MACH_RP2040"]);
         assert_eq!(suggested("MACH_STM32F103", "y", AVR)[0], "MACH_STM32");
     }
 
@@ -296,10 +262,7 @@ config WANT_LEDS
     fn misspellings_and_renamings_lead_to_the_name() {
         assert_eq!(suggested("SERAIL_BAUD", "115200", AVR), ["SERIAL_BAUD"]);
         assert_eq!(suggested("WANT_LED", "y", AVR), ["WANT_LEDS"]);
-        assert_eq!(
-            suggested("FLASH_START", "0x2000", AVR),
-            ["FLASH_APPLICATION_START"]
-        );
+        assert_eq!(suggested("FLASH_START", "0x2000", AVR), ["FLASH_APPLICATION_START"]);
     }
 
     #[test]

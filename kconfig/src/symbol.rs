@@ -86,11 +86,7 @@ impl Default for Prefix {
 
 impl NameError {
     pub(crate) fn new(text: &str, kind: &'static str, reason: &'static str) -> Self {
-        Self {
-            shown: shown(text),
-            kind,
-            reason,
-        }
+        Self { shown: shown(text), kind, reason }
     }
 
     /// Says what to do next.
@@ -149,9 +145,7 @@ mod tests {
 
     #[test]
     fn names_that_make_would_read_as_something_else_are_no_symbols() {
-        for name in [
-            "", "A B", "A:", "A+", "A=", "A$", "A#", ".SHELL", "-A", "A\n", "A\\", "Ä",
-        ] {
+        for name in ["", "A B", "A:", "A+", "A=", "A$", "A#", ".SHELL", "-A", "A\n", "A\\", "Ä"] {
             assert!(Symbol::new(name).is_err(), "{name:?}");
         }
         for name in ["A", "64BIT", "_A", "PACKAGE_kmod-usb2", "lua5.3"] {

@@ -64,10 +64,7 @@ impl Value {
     /// read the same file, would take both. So such text is refused, not escaped.
     pub fn text(text: impl Into<String>) -> Result<Self, ValueError> {
         let text = text.into();
-        let escapes = text
-            .bytes()
-            .filter(|byte| matches!(byte, b'"' | b'\\'))
-            .count();
+        let escapes = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
         if text.len() + escapes > STRING_MAX_B {
             Err(ValueError::TooLong)
         } else if text.contains('$') {
@@ -137,10 +134,7 @@ fn signed_digits(number: &str) -> (bool, &str) {
 
 /// The digits that count, `0` for none.
 fn hex_digits(number: &str) -> &str {
-    let digits = number
-        .trim_start_matches("0x")
-        .trim_start_matches("0X")
-        .trim_start_matches('0');
+    let digits = number.trim_start_matches("0x").trim_start_matches("0X").trim_start_matches('0');
     if digits.is_empty() { "0" } else { digits }
 }
 
@@ -215,18 +209,8 @@ mod tests {
 
     #[test]
     fn every_kind_prints_as_it_is_read() {
-        for spelling in [
-            "y",
-            "m",
-            "n",
-            "0",
-            "-12",
-            "08",
-            "0x1F",
-            "0XFF",
-            r#""""#,
-            r#""a \" \\ b""#,
-        ] {
+        for spelling in ["y", "m", "n", "0", "-12", "08", "0x1F", "0XFF", r#""""#, r#""a \" \\ b""#]
+        {
             assert_eq!(value(spelling).to_string(), spelling);
         }
         assert_eq!(value(r#""a \" \\ b""#), Value::text(r#"a " \ b"#).unwrap());
@@ -260,11 +244,7 @@ mod tests {
             "y\0",
             "1\\",
         ] {
-            assert_eq!(
-                spelling.parse::<Value>(),
-                Err(ValueError::Malformed),
-                "{spelling:?}"
-            );
+            assert_eq!(spelling.parse::<Value>(), Err(ValueError::Malformed), "{spelling:?}");
         }
     }
 
@@ -272,14 +252,9 @@ mod tests {
     fn strings_that_make_would_expand_are_refused() {
         for text in ["$(shell id)", "${X}", "$X", "$$", "a$", "\\$(X)"] {
             assert_eq!(Value::text(text), Err(ValueError::Dollar), "{text:?}");
-            assert_eq!(
-                format!("\"{text}\"").parse::<Value>(),
-                Err(ValueError::Dollar)
-            );
+            assert_eq!(format!("\"{text}\"").parse::<Value>(), Err(ValueError::Dollar));
         }
-        for text in [
-            "\n", "\r", "\t", "\0", "\x0c", "\x7f", "\u{85}", "\u{2028}", "\u{2029}",
-        ] {
+        for text in ["\n", "\r", "\t", "\0", "\x0c", "\x7f", "\u{85}", "\u{2028}", "\u{2029}"] {
             assert_eq!(Value::text(text), Err(ValueError::Control), "{text:?}");
         }
         assert!(Value::text("#`;é\u{1F600}").is_ok());
@@ -288,14 +263,8 @@ mod tests {
     #[test]
     fn the_longest_string_counts_its_escapes() {
         assert!(Value::text("a".repeat(STRING_MAX_B)).is_ok());
-        assert_eq!(
-            Value::text("a".repeat(STRING_MAX_B + 1)),
-            Err(ValueError::TooLong)
-        );
-        assert_eq!(
-            Value::text("\\".repeat(STRING_MAX_B / 2 + 1)),
-            Err(ValueError::TooLong)
-        );
+        assert_eq!(Value::text("a".repeat(STRING_MAX_B + 1)), Err(ValueError::TooLong));
+        assert_eq!(Value::text("\\".repeat(STRING_MAX_B / 2 + 1)), Err(ValueError::TooLong));
     }
 
     #[test]

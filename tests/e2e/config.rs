@@ -20,7 +20,7 @@ const HOSTILE: &str = "CONFIG_NAME=\"me\"\n$(shell touch /build/src/PWNED)\nCONF
 
 #[track_caller]
 fn is_harmless(answer: &Answer) {
-    let path = answer.built().path;
+    let path = answer.output().path;
     let listed = read(path.join("fx.ls"));
     assert!(listed.contains("Makefile") && !listed.contains("PWNED"), "{listed}");
     let seen = read(path.join("fx.bin"));
@@ -77,7 +77,7 @@ fn lines_of_make_in_a_defconfig_of_the_tree_have_no_effect() {
     let spec = listing(&repo).config_table("defconfig = 'b'");
     let answer = lab.realize(&spec, &["--json"]).done();
     is_harmless(&answer);
-    warns_of(&answer, "configs/b_defconfig");
+    warns_of(&answer, "configs/b_defconfig of the project");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn later_parts_of_a_configuration_win_and_one_configuration_has_one_key() {
     std::fs::write(lab.dir().join("part.config"), "CONFIG_NAME=\"part\"\n").unwrap();
     let name = |table: &str| {
         let spec = FxSpec::new(&repo).config_table(table);
-        let built = lab.realize(&spec, &["--json"]).done().built();
+        let built = lab.realize(&spec, &["--json"]).done().output();
         (read(built.path.join("fx.txt")).lines().next().unwrap().to_owned(), built.key)
     };
     assert_eq!(name("file = 'my.config'").0, "name: file");

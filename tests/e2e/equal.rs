@@ -6,7 +6,7 @@ use std::process::Command;
 
 use kbs_testkit::{FxSpec, Repo};
 
-use crate::lab::{Answer, Built, KBS, Lab, answer, fx_that_also, read, with_programs};
+use crate::lab::{Answer, Delivered, KBS, Lab, answer, fx_that_also, read, with_programs};
 use crate::{is_root, skip};
 
 /// `fx` that writes into an artifact what it sees of where it runs.
@@ -26,9 +26,9 @@ fn spec_of(repo: &Repo) -> FxSpec {
 }
 
 /// Realizes with a command line of one's own that ends in kbs.
-fn by(lab: &Lab, spec: &FxSpec, command: &mut Command) -> Built {
+fn by(lab: &Lab, spec: &FxSpec, command: &mut Command) -> Delivered {
     command.env("KBS_STATE", lab.state()).env_remove("KBS_SOCKET");
-    answer(command.arg("realize").arg(lab.write(spec)).arg("--json")).done().built()
+    answer(command.arg("realize").arg(lab.write(spec)).arg("--json")).done().output()
 }
 
 /// `kbs` run by a shell that does something first.
@@ -39,7 +39,7 @@ fn after(script: &str) -> Command {
 }
 
 #[track_caller]
-fn same(ours: &Built, usual: &Built) {
+fn same(ours: &Delivered, usual: &Delivered) {
     assert!(ours.built, "this was to be built, not found");
     let seen = [ours, usual].map(|built| read(built.path.join("seen")));
     assert_eq!(seen[0], seen[1]);
@@ -51,8 +51,8 @@ fn another_state_directory_and_number_of_jobs_give_the_same_output() {
     let repo = fx_that_looks_around();
     let spec = spec_of(&repo);
     let (first, second) = (Lab::new(), Lab::new());
-    let first = first.realize(&spec, &["--json", "--jobs", "1"]).done().built();
-    let second = second.realize(&spec, &["--json", "--jobs", "2"]).done().built();
+    let first = first.realize(&spec, &["--json", "--jobs", "1"]).done().output();
+    let second = second.realize(&spec, &["--json", "--jobs", "2"]).done().output();
     let seen = [&first, &second].map(|built| read(built.path.join("seen")));
     // The states are gone with their labs only after this.
     assert_eq!(seen[0], seen[1]);
@@ -64,7 +64,7 @@ fn the_environment_of_client_and_daemon_gives_the_same_output() {
     let repo = fx_that_looks_around();
     let spec = spec_of(&repo);
     let first = Lab::new();
-    let usual = first.realize(&spec, &["--json"]).done().built();
+    let usual = first.realize(&spec, &["--json"]).done().output();
     let lab = Lab::new();
     let mut command = after("umask 077; ulimit -n 512");
     command
@@ -85,7 +85,7 @@ fn another_directory_of_the_daemon_and_more_descriptors_give_the_same_output() {
     let repo = fx_that_looks_around();
     let spec = spec_of(&repo);
     let first = Lab::new();
-    let usual = first.realize(&spec, &["--json"]).done().built();
+    let usual = first.realize(&spec, &["--json"]).done().output();
     let lab = Lab::new();
     let daemon = answer(
         after("cd /usr; exec 7</dev/null 9</etc/passwd; trap '' PIPE USR1; umask 0")
@@ -94,7 +94,7 @@ fn another_directory_of_the_daemon_and_more_descriptors_give_the_same_output() {
             .env_remove("KBS_SOCKET"),
     );
     daemon.done();
-    same(&lab.realize(&spec, &["--json"]).done().built(), &usual);
+    same(&lab.realize(&spec, &["--json"]).done().output(), &usual);
 
     let lab = Lab::new();
     let mut foreground = after("cd /usr; exec 7</dev/null; umask 077")
@@ -106,7 +106,7 @@ fn another_directory_of_the_daemon_and_more_descriptors_give_the_same_output() {
     let patience = std::time::Duration::from_secs(20);
     let socket = lab.state().join("kbsd.sock");
     crate::processes::until("the daemon listens", patience, || socket.exists());
-    same(&lab.realize(&spec, &["--json"]).done().built(), &usual);
+    same(&lab.realize(&spec, &["--json"]).done().output(), &usual);
     lab.run(["daemon", "stop"]).done();
     assert!(foreground.wait().unwrap().success());
 }
@@ -119,7 +119,7 @@ fn another_host_name_gives_the_same_output() {
     let repo = fx_that_looks_around();
     let spec = spec_of(&repo);
     let first = Lab::new();
-    let usual = first.realize(&spec, &["--json"]).done().built();
+    let usual = first.realize(&spec, &["--json"]).done().output();
     let lab = Lab::new();
     let mut command = Command::new("unshare");
     command.args(["--uts", "sh", "-c"]);
@@ -187,12 +187,12 @@ fn root_and_an_ordinary_user_get_the_same_output() {
     }
     let repo = fx_that_looks_around();
     let first = Lab::new();
-    let usual = first.realize(&spec_of(&repo), &["--json"]).done().built();
+    let usual = first.realize(&spec_of(&repo), &["--json"]).done().output();
     let user = Ordinary::new(&repo);
     let spec = user.spec(&repo, spec_of(&repo));
     let toolchain = |shown: &Answer| shown.json()["derivation"]["toolchain"].clone();
     let answer = user.run(&["realize", &spec, "--json"]).done();
-    let own = answer.built();
+    let own = answer.output();
     assert_eq!(
         toolchain(&user.run(&["show", &own.key, "--json"]).done()),
         toolchain(&first.run(["show", &usual.key, "--json"]).done()),

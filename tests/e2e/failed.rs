@@ -38,7 +38,7 @@ fn a_failed_build_shows_its_last_lines_and_keeps_its_log() {
     // Asked again, it is tried again; repaired, it is built.
     fails(&lab, &spec, &["failing as asked"]);
     let spec = FxSpec::new(&repo);
-    assert!(lab.realize(&spec, &["--json"]).done().built().built);
+    assert!(lab.realize(&spec, &["--json"]).done().output().built);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn artifacts_beyond_their_limit_are_not_kept() {
     let spec = FxSpec::new(&repo).edit("\"fx.txt\"]", "\"fx.txt\", \"big\"]");
     let small = spec.clone().toml("[limits]\noutput = '100K'");
     fails(&lab, &small, &["limits.output", "102400"]);
-    assert!(lab.realize(&spec, &["--json"]).done().built().built);
+    assert!(lab.realize(&spec, &["--json"]).done().output().built);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_log_beyond_its_limit_is_cut_and_says_so() {
     let repo = fx_that_also(&["awk 'BEGIN { for (i = 0; i < 9000; i++) print \"line\", i }'"]);
     let lab = Lab::new();
     let spec = FxSpec::new(&repo).toml("[limits]\nlog = '10K'");
-    let key = lab.realize(&spec, &["--json"]).done().built().key;
+    let key = lab.realize(&spec, &["--json"]).done().output().key;
     let log = lab.run(["log", &key]).done().out;
     assert!(log.len() < 11 << 10, "{} bytes", log.len());
     assert!(log.contains("line 5\n") && !log.contains("line 8999"), "{log}");

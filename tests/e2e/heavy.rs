@@ -1,11 +1,12 @@
 //! Real projects of the distribution: built, and equal to what a plain make of the same tree makes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use kbs_testkit::Repo;
 
 use crate::lab::{Lab, answer, names};
+use crate::plain::{equal, make_at_build_src};
 use crate::{is_root, skip};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -33,51 +34,17 @@ fn package(name: &str) -> Option<Repo> {
     Some(repo)
 }
 
-/// Runs a script in a copy of the tree at `/build/src`, the constant path of every build, and
-/// returns the directory of the copy.
-fn plainly(repo: &Repo, rev: &str, script: &str) -> tempfile::TempDir {
+/// Runs a script in a copy of the tree at `v1`, and returns the directory of the copy, `s` inside.
+fn plainly(repo: &Repo, script: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let (epoch, src) =
-        (repo.git(["show", "--no-patch", "--format=%ct", rev]), dir.path().join("s"));
+    let src = dir.path().join("s");
+    let epoch = repo.git(["show", "--no-patch", "--format=%ct", "v1^{commit}"]);
     repo.git(["clone", "--quiet", ".", src.to_str().unwrap()]);
-    answer(Command::new("git").arg("-C").arg(&src).args(["checkout", "--quiet", rev])).done();
-    let script = format!(
-        "set -e; mkdir -p /build; mount -t tmpfs none /build; mkdir /build/src /build/home\n\
-         mount --bind {} /build/src; cd /build/src; umask 022\n{script}",
-        src.display()
-    );
-    let mut make = Command::new("unshare");
-    make.args(["--mount", "--uts", "setarch", "-R", "sh", "-c", &script]).env_clear();
-    make.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", "/build/home")
-        .env("TZ", "UTC")
-        .env("LC_ALL", "C.UTF-8")
-        .env("SOURCE_DATE_EPOCH", epoch.lines().last().unwrap())
-        .env("KBUILD_BUILD_USER", "kbs")
-        .env("KBUILD_BUILD_HOST", "kbs");
-    answer(&mut make).done();
+    make_at_build_src(&src, &epoch, script);
     dir
 }
 
-/// Compares artifacts of an output with those of a plain make.
-#[track_caller]
-fn equal(output: &Path, plain: &Path, names: &[&str]) {
-    for name in names {
-        let [ours, theirs] = [output, plain].map(|dir| {
-            let path: PathBuf = dir.join(name);
-            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        });
-        let at = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
-        assert!(
-            ours == theirs,
-            "{name}: {} and {} bytes, equal up to {at}",
-            ours.len(),
-            theirs.len()
-        );
-    }
-}
-
-/// Without it, SeaBIOS embeds time and host name, as in every build that is no release.
+/// Without it, this firmware embeds time and host name, as in every build that is no release.
 const EXTRA: &str = "EXTRAVERSION=-kbs";
 
 #[test]
@@ -99,7 +66,6 @@ fn heavy_seabios_is_built_as_a_plain_make_builds_it() {
     std::fs::write(lab.dir().join("config"), config).unwrap();
     let plain = plainly(
         &repo,
-        "v1",
         &format!("cp {}/config .config; make PYTHON=python3 {EXTRA} -j2", lab.dir().display()),
     );
     equal(&path, &plain.path().join("s/out"), &["bios.bin"]);
@@ -137,6 +103,6 @@ fn heavy_a_small_busybox_is_built_as_a_plain_make_builds_it() {
         "cp {}/config .config; export KCONFIG_NOTIMESTAMP=1; make -j2",
         lab.dir().display()
     );
-    let plain = plainly(&repo, "v1", &script);
+    let plain = plainly(&repo, &script);
     equal(&path, &plain.path().join("s"), &["busybox"]);
 }

@@ -1,9 +1,9 @@
 //! Klipper itself, where `KBS_TEST_KLIPPER` names a clone of it.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::lab::{Lab, answer, names, read};
+use crate::plain::{equal, make_at_build_src};
 use crate::{is_root, skip};
 
 /// The clone, with enough history for the tags of its releases.
@@ -45,11 +45,7 @@ fn is_built_as_make_builds_it(config: &str, artifacts: &[&str]) {
         &git,
         &format!("cp test/configs/{config}.config .config; make olddefconfig; make -j2"),
     );
-    for name in artifacts {
-        let [ours, theirs] = [path.as_path(), &plain.path().join("s/out")]
-            .map(|dir| std::fs::read(dir.join(name)).unwrap());
-        assert!(ours == theirs, "{name}: {} and {} bytes", ours.len(), theirs.len());
-    }
+    equal(&path, &plain.path().join("s/out"), artifacts);
 }
 
 fn plain(git: &str, script: &str) -> tempfile::TempDir {
@@ -63,21 +59,8 @@ fn plain(git: &str, script: &str) -> tempfile::TempDir {
     let into = src.to_str().unwrap();
     git_in(&["clone", "--quiet", "--no-checkout", git, into]);
     git_in(&["-C", into, "checkout", "--quiet", "v0.13.0"]);
-    run_at_build_src(&src, script);
+    make_at_build_src(&src, "0", script);
     dir
-}
-
-fn run_at_build_src(src: &Path, script: &str) {
-    let script = format!(
-        "set -e; mkdir -p /build; mount -t tmpfs none /build; mkdir /build/src\n\
-         mount --bind {} /build/src; cd /build/src; umask 022\n{script}",
-        src.display()
-    );
-    let mut make = Command::new("unshare");
-    make.args(["--mount", "--uts", "setarch", "-R", "sh", "-c", &script]).env_clear();
-    make.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    make.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
-    answer(&mut make).done();
 }
 
 #[test]

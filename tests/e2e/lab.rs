@@ -1,17 +1,16 @@
 //! A state directory, the specs of one test, and what `kbs` answers.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use kbs_testkit::{FxSpec, Repo, TempState};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::client::Client;
 
 /// Longest wait for anything; a machine under load is slow, a hang is endless.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -62,9 +61,12 @@ impl Lab {
         Client::start(self.kbs().arg("realize").arg(path).args(["--json", "--log"]).args(options))
     }
 
-    /// Writes a spec as `spec.toml`; one at a time is enough.
+    /// Writes a spec as `spec.toml`, in one step: a client may be reading the one before.
     pub(crate) fn write(&self, spec: &FxSpec) -> PathBuf {
-        spec.write(self.dir(), "spec")
+        let path = self.dir().join("spec.toml");
+        let new = spec.write(self.dir(), "new");
+        std::fs::rename(new, &path).expect("the directory is writable");
+        path
     }
 
     /// Writes any text as a spec.
@@ -94,7 +96,8 @@ impl Lab {
 
 /// The names in a directory, sorted.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{dir:?}: {error}"));
+    let entries =
+        std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     let mut names: Vec<_> = entries
         .map(|entry| entry.expect("the directory can be read").file_name())
         .map(|name| name.to_string_lossy().into_owned())
@@ -120,7 +123,8 @@ pub(crate) fn edit(repo: &Repo, path: &str, from: &str, to: &str) {
 /// The project `fx` with more commands after its own, run by make's shell in `/build/src`.
 pub(crate) fn fx_that_also(commands: &[&str]) -> Repo {
     let repo = kbs_testkit::fx();
-    let lines: String = commands.iter().map(|command| format!("\t@{command}\n")).collect();
+    let lines: Vec<_> = commands.iter().map(|command| format!("\t@{command}\n")).collect();
+    let lines = lines.concat();
     let makefile = read(repo.path().join("Makefile"));
     repo.write(
         "Makefile",
@@ -132,7 +136,8 @@ pub(crate) fn fx_that_also(commands: &[&str]) -> Repo {
 
 /// A spec for `fx` whose image also holds `programs`.
 pub(crate) fn with_programs(repo: &Repo, programs: &[&str]) -> FxSpec {
-    let more: String = programs.iter().map(|name| format!(", \"{name}\"")).collect();
+    let more: Vec<_> = programs.iter().map(|name| format!(", \"{name}\"")).collect();
+    let more = more.concat();
     FxSpec::new(repo).edit("\"rm\"]", &format!("\"rm\"{more}]"))
 }
 
@@ -219,14 +224,14 @@ impl Answer {
 
     /// How a request for JSON ended with an output.
     #[track_caller]
-    pub(crate) fn built(&self) -> Built {
+    pub(crate) fn output(&self) -> Delivered {
         let events = self.events();
         let ended = events.iter().find(|event| event["event"] == "ended");
         let ended = ended.unwrap_or_else(|| panic!("nothing ended: {self}"));
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let output = &ended["output"];
         assert!(output.is_object(), "it ended without an output: {self}");
-        Built {
+        Delivered {
             key: text(&ended["key"]),
             tree: text(&output["tree"]),
             version: text(&output["version"]),
@@ -253,7 +258,8 @@ impl Answer {
     pub(crate) fn log(&self) -> String {
         let events = self.events();
         let lines = events.iter().filter(|event| event["event"] == "log");
-        lines.map(|event| format!("{}\n", event["line"].as_str().unwrap_or_default())).collect()
+        let text = |event: &Value| event["line"].as_str().unwrap_or_default().to_owned() + "\n";
+        lines.map(text).collect()
     }
 }
 
@@ -266,119 +272,10 @@ impl std::fmt::Display for Answer {
 
 /// An output as `--json` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Built {
+pub(crate) struct Delivered {
     pub(crate) key: String,
     pub(crate) tree: String,
     pub(crate) version: String,
     pub(crate) path: PathBuf,
     pub(crate) built: bool,
-}
-
-/// A `kbs --json` that runs beside the test.
-pub(crate) struct Client {
-    child: Child,
-    lines: Receiver<String>,
-    seen: String,
-    err: Option<JoinHandle<String>>,
-}
-
-impl Client {
-    /// Starts it.
-    pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let out = child.stdout.take().expect("stdout is a pipe");
-        let mut err = child.stderr.take().expect("stderr is a pipe");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                // The test may have ended.
-                sender.send(line).ok();
-            }
-        });
-        let err = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            err.read_to_end(&mut text).expect("stderr can be read");
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        Self { child, lines, seen: String::new(), err: Some(err) }
-    }
-
-    /// Waits until it says an event that `is_meant`; skips the others.
-    #[track_caller]
-    pub(crate) fn wait_for(&mut self, what: &str, is_meant: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("it never told of {what}, only\n{}", self.seen);
-            };
-            self.seen.push_str(&line);
-            self.seen.push('\n');
-            let event: Value = serde_json::from_str(&line).expect("every line is JSON");
-            if is_meant(&event) {
-                return event;
-            }
-        }
-    }
-
-    /// Waits until a phase begins.
-    #[track_caller]
-    pub(crate) fn wait_for_phase(&mut self, name: &str) {
-        self.wait_for(name, |event| {
-            event["event"] == "phase" && event["name"] == name && event["took_ms"].is_null()
-        });
-    }
-
-    /// Waits until the build's log has a line with this text.
-    #[track_caller]
-    pub(crate) fn wait_for_log(&mut self, text: &str) {
-        self.wait_for(text, |event| {
-            event["event"] == "log"
-                && event["line"].as_str().is_some_and(|line| line.contains(text))
-        });
-    }
-
-    /// Sends it a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a child has a pid"), signal).expect("the child is not reaped yet");
-    }
-
-    /// Waits for its end.
-    #[track_caller]
-    pub(crate) fn finish(mut self) -> Answer {
-        let status = self.wait();
-        let mut out = std::mem::take(&mut self.seen);
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            out.push_str(&line);
-            out.push('\n');
-        }
-        let err = self.err.take().expect("it is waited for once");
-        Answer { code: status.code(), out, err: err.join().expect("the reader does not panic") }
-    }
-
-    #[track_caller]
-    fn wait(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
-                return status;
-            }
-            assert!(Instant::now() < until, "it does not end: {}", self.seen);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // Only a test that failed leaves it running.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }

@@ -12,15 +12,15 @@ fn without_a_daemon_the_key_and_the_tree_are_the_same() {
     let repo = fx();
     let spec = FxSpec::new(&repo).config("CONFIG_NAME=\"me\"");
     let (with, without) = (Lab::new(), Lab::new());
-    let daemons = with.realize(&spec, &["--json"]).done().built();
-    let own = without.realize(&spec, &["--json", "--no-daemon"]).done().built();
+    let daemons = with.realize(&spec, &["--json"]).done().output();
+    let own = without.realize(&spec, &["--json", "--no-daemon"]).done().output();
     assert!(own.built);
     assert_eq!((own.key, own.tree), (daemons.key, daemons.tree));
     assert!(!without.state().join("kbsd.sock").exists());
     assert!(own.path.join("fx.bin").is_file());
     // What one left, the other finds.
-    assert!(!without.realize(&spec, &["--json", "--no-daemon"]).done().built().built);
-    assert!(!without.realize(&spec, &["--json"]).done().built().built);
+    assert!(!without.realize(&spec, &["--json", "--no-daemon"]).done().output().built);
+    assert!(!without.realize(&spec, &["--json"]).done().output().built);
     without.realize(&spec, &["--no-daemon"]).left(3).telling(&["in use by process"]);
 }
 
@@ -42,12 +42,12 @@ fn an_idle_daemon_leaves_no_socket_and_the_next_request_starts_another() {
     until("the daemon listens", PATIENCE, || socket.exists());
     // It is not idle while it builds.
     let spec = FxSpec::new(&repo).config("CONFIG_SLEEP=3");
-    let first = lab.realize(&spec, &["--json"]).done().built();
+    let first = lab.realize(&spec, &["--json"]).done().output();
     until("the daemon has left", Duration::from_secs(10), || {
         daemon.try_wait().unwrap().is_some_and(|status| status.success())
     });
     assert!(!socket.exists());
-    let again = lab.realize(&spec, &["--json"]).done().built();
+    let again = lab.realize(&spec, &["--json"]).done().output();
     assert!(!again.built && again.path == first.path);
     assert!(socket.exists());
 }
@@ -70,7 +70,7 @@ fn a_daemon_that_is_told_to_stop_ends_the_build_only_when_forced() {
     client.wait_for_log("sleeping");
     let pid = lab.daemon_pid();
     lab.run(["daemon", "stop"]).done();
-    assert!(client.finish().done().built().built);
+    assert!(client.finish().done().output().built);
     until("the daemon is gone", Duration::from_secs(5), || !is_alive(pid));
 
     let mut client = lab.start(&FxSpec::new(&repo).config("CONFIG_SLEEP=3000"), &[]);
@@ -96,4 +96,16 @@ fn a_socket_that_a_killed_daemon_left_is_no_obstacle() {
     lab.run(["daemon", "status"]).left(3).telling(&["no daemon is running"]);
     lab.realize(&FxSpec::new(&repo), &[]).done();
     assert_ne!(lab.daemon_pid(), pid);
+}
+
+#[test]
+fn a_request_that_comes_while_the_daemon_leaves_is_served_by_the_next_one() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = FxSpec::new(&repo);
+    lab.realize(&spec, &[]).done();
+    for round in 0..8 {
+        lab.run(["daemon", "stop"]).done();
+        let option: &[&str] = if round % 2 == 0 { &["--json"] } else { &["--json", "--no-daemon"] };
+        assert!(!lab.realize(&spec, option).done().output().built);
+    }
 }

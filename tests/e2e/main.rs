@@ -1,5 +1,8 @@
 //! Spec in, firmware out: the `kbs` binary and the daemon that it starts, seen from outside.
 
+#![expect(clippy::unwrap_used, reason = "all of this is tests, which end where they are surprised")]
+
+mod client;
 mod config;
 mod deliver;
 mod equal;
@@ -11,6 +14,7 @@ mod klipper;
 mod lab;
 mod lifetime;
 mod place;
+mod plain;
 mod processes;
 mod refused;
 mod reuse;

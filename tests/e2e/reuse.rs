@@ -31,13 +31,13 @@ fn every_line_of_json_is_an_event_and_the_last_one_tells_the_output() {
         assert!(first.phases().contains(&phase.to_owned()), "{phase} is not in {first}");
     }
     assert!(first.log().contains("building fx"), "{first}");
-    assert!(first.built().built, "{first}");
-    assert!(first.built().path.join("fx.bin").is_file(), "{first}");
+    assert!(first.output().built, "{first}");
+    assert!(first.output().path.join("fx.bin").is_file(), "{first}");
 
     let second = lab.realize(&FxSpec::new(&repo), &["--json"]).done();
     assert!(!second.phases().iter().any(|phase| phase != "sync"), "{second}");
-    assert!(!second.built().built, "{second}");
-    assert_eq!(second.built().key, first.built().key);
+    assert!(!second.output().built, "{second}");
+    assert_eq!(second.output().key, first.output().key);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn the_key_is_the_hash_of_the_document_that_plan_prints() {
     );
     assert!(lab.ls(&[]).is_empty(), "planning builds nothing");
 
-    let built = lab.run(["realize", spec, "--json"]).done().built();
+    let built = lab.run(["realize", spec, "--json"]).done().output();
     assert_eq!(built.key, format!("key:{hash}"));
 }
 
@@ -72,9 +72,9 @@ fn a_tag_a_branch_and_a_sha_of_one_commit_are_one_build() {
     let answers: Vec<_> = ["v1.0", "main", head.as_str(), &head[..12], "HEAD", &repo.describe()]
         .map(|rev| lab.realize(&FxSpec::new(&repo).rev(rev), &["--json"]).done())
         .into();
-    let keys: Vec<_> = answers.iter().map(|answer| answer.built().key).collect();
+    let keys: Vec<_> = answers.iter().map(|answer| answer.output().key).collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
-    assert_eq!(answers.iter().filter(|answer| answer.built().built).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.output().built).count(), 1);
     let built = answers.iter().filter(|a| a.phases().contains(&"build".to_owned()));
     assert_eq!(built.count(), 1);
     assert_eq!(lab.ls(&[]).len(), 1);
@@ -83,11 +83,11 @@ fn a_tag_a_branch_and_a_sha_of_one_commit_are_one_build() {
 #[test]
 fn a_moved_branch_of_a_local_repository_is_seen_at_once() {
     let (lab, repo) = (Lab::new(), fx());
-    let old = lab.realize(&FxSpec::new(&repo), &["--json"]).done().built();
+    let old = lab.realize(&FxSpec::new(&repo), &["--json"]).done().output();
     repo.write("message.txt", "Another message.\n").commit("another message");
-    let new = lab.realize(&FxSpec::new(&repo), &["--json"]).done().built();
+    let new = lab.realize(&FxSpec::new(&repo), &["--json"]).done().output();
     assert!(new.built && new.key != old.key);
     assert!(read(new.path.join("fx.bin")).contains("Another message."));
-    let again = lab.realize(&FxSpec::new(&repo).rev("v1.0"), &["--json"]).done().built();
+    let again = lab.realize(&FxSpec::new(&repo).rev("v1.0"), &["--json"]).done().output();
     assert!(!again.built && again.key == old.key);
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use kbs_testkit::{FxSpec, fx};
 use rustix::process::Signal;
 
-use crate::lab::{Answer, Client, Lab, fx_that_also};
+use crate::client::Client;
+use crate::lab::{Answer, Lab, fx_that_also};
 use crate::processes::{long_sleep, until, with_command_line};
 
 /// A build that nobody waits for is gone after this.
@@ -28,7 +29,7 @@ fn two_clients_share_one_build_and_all_who_ask_see_its_log() {
     let third = lab.run(["log", "--follow", &key]).done();
     let (first, second) = (first.finish().done(), second.finish().done());
 
-    assert_eq!(first.built(), second.built());
+    assert_eq!(first.output(), second.output());
     assert!(!has_joined(&first) && has_joined(&second), "{first}\n{second}");
     assert_eq!(first.log(), second.log());
     assert_eq!(third.out, first.log());
@@ -42,9 +43,9 @@ fn clients_that_come_together_to_a_new_state_share_one_daemon_and_one_build() {
     let spec = FxSpec::new(&repo).config("CONFIG_SLEEP=1");
     let clients: Vec<_> = (0..4).map(|_| lab.start(&spec, &[])).collect();
     let answers: Vec<_> = clients.into_iter().map(|client| client.finish().done()).collect();
-    let made = |answer: &&Answer| answer.built().built && !has_joined(answer);
+    let made = |answer: &&Answer| answer.output().built && !has_joined(answer);
     assert_eq!(answers.iter().filter(made).count(), 1, "{answers:#?}");
-    assert!(answers.iter().all(|answer| answer.built().path == answers[0].built().path));
+    assert!(answers.iter().all(|answer| answer.output().path == answers[0].output().path));
     assert_eq!(lab.ls(&[]).len(), 1);
 }
 
@@ -83,7 +84,7 @@ fn a_killed_client_that_waits_alone_ends_its_build() {
     client.finish();
     nothing_is_left(&lab, &sleep);
     let short = FxSpec::new(&repo);
-    assert!(lab.realize(&short, &["--json"]).done().built().built);
+    assert!(lab.realize(&short, &["--json"]).done().output().built);
 }
 
 #[test]
@@ -111,15 +112,14 @@ fn the_build_goes_on_for_the_one_who_still_waits() {
     first.signal(Signal::INT);
     first.finish().left(4);
     let second = second.finish().done();
-    assert!(has_joined(&second) && second.built().built, "{second}");
+    assert!(has_joined(&second) && second.output().built, "{second}");
     assert_eq!(second.log().matches("building fx").count(), 1);
 }
 
 #[test]
 fn a_client_that_waits_for_its_turn_can_leave_without_ending_the_build_before_it() {
     let (lab, repo) = (Lab::new(), fx());
-    lab.run(["daemon", "run", "--help"]).done();
-    let daemon = lab.kbs().args(["daemon", "run", "--builds", "1"]).spawn().unwrap();
+    let mut daemon = lab.kbs().args(["daemon", "run", "--builds", "1"]).spawn().unwrap();
     until("the daemon answers", SOON * 5, || lab.run(["daemon", "status"]).code == Some(0));
     let (_, before, sleep) = endless(&lab, &repo);
     let mut client = lab.start(&FxSpec::new(&repo).config("CONFIG_NAME=\"next\""), &[]);
@@ -134,7 +134,6 @@ fn a_client_that_waits_for_its_turn_can_leave_without_ending_the_build_before_it
     before.finish().left(4);
     nothing_is_left(&lab, &sleep);
     lab.run(["daemon", "stop"]).done();
-    let mut daemon = daemon;
     assert!(daemon.wait().unwrap().success());
 }
 
@@ -145,10 +144,10 @@ fn a_log_is_told_to_its_end_however_fast_it_is_written() {
     let spec = FxSpec::new(&repo);
     let clients: Vec<_> = (0..2).map(|_| lab.start(&spec, &[])).collect();
     let answers: Vec<_> = clients.into_iter().map(|client| client.finish().done()).collect();
-    let key = answers[0].built().key;
+    let key = answers[0].output().key;
     let whole = lab.run(["log", &key]).done().out;
     assert!(whole.ends_with("line 199999\n"));
-    for answer in answers.iter().filter(|answer| answer.built().built) {
+    for answer in answers.iter().filter(|answer| answer.output().built) {
         let told = answer.log();
         assert!(told == whole, "{} of {} bytes were told", told.len(), whole.len());
     }

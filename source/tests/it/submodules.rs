@@ -108,5 +108,5 @@ fn a_submodule_commit_that_its_repository_lacks_is_an_error() {
     inner.git(&["gc", "-q", "--prune=now"]);
     place.take("p", &outer);
     let error = place.mirror.sync_submodules(&project("p"), outer.head(), &mut |_| {}).unwrap_err();
-    assert!(matches!(error, SyncError::Read(_)), "{error:?}");
+    assert!(matches!(error, SyncError::Submodule { source: None, .. }), "{error:?}");
 }

@@ -146,7 +146,7 @@ fn the_bytes_of_rows_stay() {
             key: Id::from_bytes([1; 32]),
             content: Id::from_bytes([3; 32]),
             config: Some(Id::from_bytes([4; 32])),
-            usage: crate::Usage::default(),
+            usage: Usage::default(),
             ..super::record("mcu")
         },
     };
