@@ -97,7 +97,7 @@ fn a_build_that_embeds_chance_is_found_out_with_file_and_offset() {
     assert_eq!(read(path.join("fx.txt")), before, "comparing changes nothing");
 
     let again = lab.realize(&spec, &["--rebuild"]).done();
-    again.telling(&["other bytes than the stored output"]);
+    let again = again.telling(&["other bytes than the stored output"]);
     assert_eq!(read(again.path().join("fx.txt")), before, "who was given it may be using it");
 }
 
