@@ -190,7 +190,8 @@ impl Mirror {
         {
             return Err(SyncError::NotARepository { project: project.clone(), path: path.into() });
         }
-        let head = self.fetch(&lock, project, &url, progress)?;
+        let fetched = self.fetch(&lock, project, &url, progress);
+        let head = fetched.inspect_err(|_| lock.sweep(self.dir()))?;
 
         let repo = self.reopen()?;
         let refs_error = |error| refs_error(project, error);
