@@ -30,19 +30,19 @@ impl StoreLock {
         Ok(Self { file })
     }
 
-    /// Removes what a git that failed has left: a full disk is not to stay full.
-    pub(crate) fn sweep(&self, dir: &Path) {
-        if let Err(error) = remove_leftovers(dir) {
-            tracing::warn!(%error, path = %dir.display(), "cannot remove what a fetch left");
-        }
-    }
-
     /// The lock as a child's standard input.
     ///
     /// The child then holds it too: if we are killed, nobody takes the git that still runs for a
     /// dead one and removes its files.
     pub(crate) fn as_stdin(&self) -> std::io::Result<Stdio> {
         Ok(self.file.try_clone()?.into())
+    }
+}
+
+/// Removes what a git that failed has left: a full disk is not to stay full.
+pub(crate) fn sweep(_held: &StoreLock, dir: &Path) {
+    if let Err(error) = remove_leftovers(dir) {
+        tracing::warn!(%error, path = %dir.display(), "cannot remove what a fetch left");
     }
 }
 

@@ -8,7 +8,7 @@ use kbs_plan::path::RelPath;
 
 use crate::count;
 use crate::git::{self, GitFailure, Prune};
-use crate::lock::StoreLock;
+use crate::lock::{StoreLock, sweep};
 use crate::mirror::{Mirror, MirrorError, refs_error};
 use crate::project::ProjectName;
 use crate::record::{Record, RefKind, StoredRef};
@@ -191,7 +191,7 @@ impl Mirror {
             return Err(SyncError::NotARepository { project: project.clone(), path: path.into() });
         }
         let fetched = self.fetch(&lock, project, &url, progress);
-        let head = fetched.inspect_err(|_| lock.sweep(self.dir()))?;
+        let head = fetched.inspect_err(|_| sweep(&lock, self.dir()))?;
 
         let repo = self.reopen()?;
         let refs_error = |error| refs_error(project, error);
