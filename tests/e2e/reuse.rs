@@ -1,8 +1,11 @@
 //! One key for one thing, built once.
 
+use std::path::Path;
+
 use kbs_testkit::{FxSpec, fx};
 
 use crate::lab::{Lab, read};
+use crate::skip;
 
 #[test]
 fn a_spec_is_built_once_and_its_path_is_all_of_stdout() {
@@ -90,4 +93,18 @@ fn a_moved_branch_of_a_local_repository_is_seen_at_once() {
     assert!(read(new.path.join("fx.bin")).contains("Another message."));
     let again = lab.realize(&FxSpec::new(&repo).rev("v1.0"), &["--json"]).done().output();
     assert!(!again.built && again.key == old.key);
+}
+
+#[test]
+fn the_example_of_the_readme_is_built() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if !root.join(".git").exists() {
+        return skip("this is no git clone, and the example's source is the clone that holds it");
+    }
+    let lab = Lab::new();
+    let spec = root.join("examples/hello/spec.toml");
+    let path = lab.run(["realize".as_ref(), spec.as_os_str()]).done().path();
+    for name in ["hello.bin", "hello.elf", "hello.map"] {
+        assert!(path.join(name).is_file(), "{name} is in {}", path.display());
+    }
 }
