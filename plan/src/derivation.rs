@@ -285,7 +285,7 @@ mod tests {
         kalico key:09b2dd7eab226a88d822b5649146cea1e22a5985a31665a7f5b58d6f807ba178
         klipper key:16672bb786f291c5b46c19e9a92bb35880552dd3cae695ac5596f490c0f3f6a6
         make key:d0b436358aaa1b607384a618084be5eb857a0062247028617922eb8df18adcab
-        seabios key:40b59c1ca2a27ce1a8382df7a4a9c50b6dbff4de8a4799a6c238cd0e51995e13
+        seabios key:b019023c35fb97142c4a40024ff71760faa8b3ddb1526da3a37a640e27768813
         ");
     }
 

@@ -21,6 +21,7 @@ use crate::row::{
     Ending, LogFacts, OutputRecord, OutputRow, Row as _, RowError, StoredAs, TreeRow,
 };
 use crate::store::Store;
+use crate::sweep::remove_tree;
 use crate::sync::settle;
 use crate::tables::{BLOBS, CONTENTS, OUTPUTS, TREES};
 
@@ -316,7 +317,11 @@ impl Store {
         let layout = self.paths();
         let place = self.output_path(row);
         if place.symlink_metadata().is_ok() {
-            self.set_aside(&place)?;
+            // Left by a commit that was killed before its row: nobody was ever given it.
+            let left = self.set_aside(&place)?;
+            if let Err(error) = remove_tree(left.parent().unwrap_or(&left)) {
+                tracing::warn!(%error, path = %left.display(), "cannot remove a leftover");
+            }
         }
         fs::rename(stage.join("tree"), &place).at("rename a new output to", &place)?;
         set_mode(&place, Purpose::Output.dir_mode())?;

@@ -66,7 +66,11 @@ fn heavy_seabios_is_built_as_a_plain_make_builds_it() {
     std::fs::write(lab.dir().join("config"), config).unwrap();
     let plain = plainly(
         &repo,
-        &format!("cp {}/config .config; make PYTHON=python3 {EXTRA} -j2", lab.dir().display()),
+        &format!(
+            "cp {}/config .config; make PYTHON=python3 out/autoconf.h; \
+             make PYTHON=python3 {EXTRA} -j2",
+            lab.dir().display()
+        ),
     );
     equal(&path, &plain.path().join("s/out"), &["bios.bin"]);
 }
