@@ -466,8 +466,9 @@ fn finish_version(version: VersionPatch, rule: Rule) -> Result<VersionPolicy, Re
     }
 }
 
-/// A version string goes through shells and makefiles: only characters of git refs and numbers.
-fn is_version(text: &str) -> bool {
+/// Whether a version string can be compiled in: it goes through shells and makefiles, so only
+/// letters, digits and `._-+/?~` will do.
+pub fn is_version(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 200
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+/?~".contains(&b))

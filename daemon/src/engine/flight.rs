@@ -15,7 +15,16 @@ use crate::problem::Problem;
 /// Every build that is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    by_key: Mutex<BTreeMap<BuildKey, Arc<Flight>>>,
+    by_key: Mutex<BTreeMap<(BuildKey, Purpose), Arc<Flight>>>,
+}
+
+/// What a build is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// To be the output of its key.
+    Output,
+    /// To be compared with it.
+    Comparison,
 }
 
 /// One build under way.
@@ -48,9 +57,9 @@ impl Flights {
     /// Joins the flight of `key`, or opens one; the caller is then one of its waiters.
     ///
     /// A flight that its last waiter has left takes nobody on board: a new one begins.
-    pub(crate) fn board(&self, key: BuildKey) -> Boarding {
+    pub(crate) fn board(&self, key: BuildKey, purpose: Purpose) -> Boarding {
         let mut flights = lock(&self.by_key);
-        if let Some(flight) = flights.get(&key) {
+        if let Some(flight) = flights.get(&(key, purpose)) {
             let mut state = lock(&flight.state);
             if !state.abandoned {
                 state.waiters += 1;
@@ -59,18 +68,20 @@ impl Flights {
             }
         }
         let flight = Flight::boarded();
-        flights.insert(key, Arc::clone(&flight));
+        flights.insert((key, purpose), Arc::clone(&flight));
         Boarding::First(flight)
     }
 
     /// The flight of `key`, without becoming one of its waiters.
     pub(crate) fn get(&self, key: BuildKey) -> Option<Arc<Flight>> {
-        lock(&self.by_key).get(&key).cloned()
+        lock(&self.by_key).get(&(key, Purpose::Output)).cloned()
     }
 
     /// The keys of flights that begin with these hex digits.
     pub(crate) fn keys_with(&self, prefix: &str) -> Vec<BuildKey> {
-        lock(&self.by_key).keys().filter(|key| key.hex().starts_with(prefix)).copied().collect()
+        let flights = lock(&self.by_key);
+        let outputs = flights.keys().filter(|(_, purpose)| *purpose == Purpose::Output);
+        outputs.map(|(key, _)| *key).filter(|key| key.hex().starts_with(prefix)).collect()
     }
 
     /// Number of builds under way, waiting ones included.
@@ -79,11 +90,8 @@ impl Flights {
     }
 
     /// Takes a finished flight off the list.
-    pub(crate) fn land(&self, key: BuildKey, flight: &Arc<Flight>) {
-        let mut flights = lock(&self.by_key);
-        if flights.get(&key).is_some_and(|listed| Arc::ptr_eq(listed, flight)) {
-            flights.remove(&key);
-        }
+    pub(crate) fn land(&self, flight: &Arc<Flight>) {
+        lock(&self.by_key).retain(|_, listed| !Arc::ptr_eq(listed, flight));
     }
 
     /// Has every waiter look again at whether it was withdrawn.

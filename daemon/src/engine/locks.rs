@@ -68,11 +68,11 @@ impl Slots {
     /// again.
     pub(crate) fn take(&self, given_up: impl Fn() -> bool) -> Option<Slot<'_>> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            if given_up() {
-                return None;
-            }
+        while *free == 0 && !given_up() {
             free = self.changed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        if given_up() {
+            return None;
         }
         *free -= 1;
         Some(Slot(self))
@@ -121,6 +121,7 @@ mod tests {
         let held = slots.take(|| false).unwrap();
         assert!(slots.take(|| true).is_none());
         drop(held);
-        assert!(slots.take(|| true).is_some());
+        assert!(slots.take(|| true).is_none(), "nobody wants it any more");
+        assert!(slots.take(|| false).is_some());
     }
 }

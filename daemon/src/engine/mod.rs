@@ -4,6 +4,7 @@
 //! locks of [`locks`] and [`flight`].
 
 pub(crate) mod flight;
+pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod outcome;
 pub(crate) mod tasks;
@@ -26,7 +27,9 @@ use kbs_store::{Ending, OutputRow, Store};
 use crate::config::Config;
 use crate::problem::{EngineError, Problem};
 use flight::Flights;
+use leases::Leases;
 use locks::{PerKey, Slots};
+use watch::Requests;
 
 /// The engine.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Engine {
     pub(crate) images: Images,
     pub(crate) flights: Flights,
     pub(crate) slots: Slots,
+    pub(crate) images_in_use: Leases,
+    pub(crate) requests: Requests,
     pub(crate) syncing: PerKey<ProjectName>,
     pub(crate) configuring: PerKey<ConfigureKey>,
     pub(crate) importing: PerKey<String>,
@@ -70,6 +75,8 @@ impl Engine {
             mirror,
             images,
             flights: Flights::default(),
+            images_in_use: Leases::default(),
+            requests: Requests::default(),
             syncing: PerKey::default(),
             configuring: PerKey::default(),
             importing: PerKey::default(),
@@ -95,15 +102,22 @@ impl Engine {
             log.try_clone()
                 .map_err(|source| EngineError::Sandbox { source: SandboxError::Send(source) })
         };
-        let helper = Arc::clone(&self.helper.lock().unwrap_or_else(PoisonError::into_inner));
+        let current = || self.helper.lock().unwrap_or_else(PoisonError::into_inner);
+        let helper = Arc::clone(&current());
         match helper.run(spec, copy()?) {
             Err(SandboxError::HelperGone | SandboxError::Send(_)) => {}
             started => {
                 return Ok(Arc::new(started.map_err(|source| EngineError::Sandbox { source })?));
             }
         }
-        let fresh = start_helper(&self.config.program)?;
-        *self.helper.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        // One of those who find it gone starts another; dropping that one would kill their jails.
+        let fresh = {
+            let mut current = current();
+            if Arc::ptr_eq(&current, &helper) {
+                *current = start_helper(&self.config.program)?;
+            }
+            Arc::clone(&current)
+        };
         let job = fresh.run(spec, copy()?).map_err(|source| EngineError::Sandbox { source })?;
         Ok(Arc::new(job))
     }
@@ -192,6 +206,7 @@ impl Engine {
         self.stopping.store(true, Ordering::SeqCst);
         if urgency == Urgency::Now {
             self.flights.abandon_all();
+            self.requests.withdraw_all();
             self.wake();
         }
     }
@@ -276,7 +291,8 @@ fn start_helper(program: &Path) -> Result<Arc<Helper>, EngineError> {
     Helper::start(program).map(Arc::new).map_err(|source| EngineError::Sandbox { source })
 }
 
-fn memory_b() -> u64 {
+/// Memory of this machine in bytes.
+pub(crate) fn memory_b() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(info.mem_unit.into())
 }

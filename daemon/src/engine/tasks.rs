@@ -28,12 +28,12 @@ pub(crate) fn fly(
     let started = thread.spawn(move || {
         let work = AssertUnwindSafe(|| span.in_scope(|| work(&on_thread, &ours)));
         let outcome = std::panic::catch_unwind(work).unwrap_or_else(|_| lost());
-        on_thread.flights.land(key, &ours);
+        on_thread.flights.land(&ours);
         ours.finish(outcome);
     });
     if let Err(error) = started {
         tracing::error!(%error, "cannot start a thread");
-        engine.flights.land(key, flight);
+        engine.flights.land(flight);
         flight.finish(lost());
     }
 }
@@ -58,12 +58,14 @@ pub(crate) struct Running<T> {
 /// Withdraws a request when dropped.
 #[derive(Debug)]
 pub(crate) struct WithdrawOnDrop {
+    request: u64,
     withdrawal: Withdrawal,
     engine: Arc<Engine>,
 }
 
 impl Drop for WithdrawOnDrop {
     fn drop(&mut self) {
+        self.engine.requests.leave(self.request);
         self.withdrawal.withdraw();
         self.engine.wake();
     }
@@ -76,7 +78,8 @@ pub(crate) fn request<T: Send + 'static>(
 ) -> Running<T> {
     let withdrawal = Withdrawal::default();
     let (watch, happenings) = Watch::new(withdrawal.clone());
-    let guard = WithdrawOnDrop { withdrawal, engine: Arc::clone(engine) };
+    let request = engine.requests.enter(&withdrawal);
+    let guard = WithdrawOnDrop { request, withdrawal, engine: Arc::clone(engine) };
     let (engine, span) = (Arc::clone(engine), Span::current());
     let result = tokio::task::spawn_blocking(move || {
         let _present = engine.enter();

@@ -1,6 +1,7 @@
 //! What the one who asked gets to see while waiting.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,38 @@ impl Withdrawal {
     }
 }
 
+/// Every request under way, so that all can be withdrawn at once.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    next: AtomicU64,
+    open: Mutex<BTreeMap<u64, Withdrawal>>,
+}
+
+impl Requests {
+    /// Lists a request until [`Requests::leave`] is called with the number returned.
+    pub(crate) fn enter(&self, withdrawal: &Withdrawal) -> u64 {
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        self.open().insert(number, withdrawal.clone());
+        number
+    }
+
+    /// Takes a request off the list.
+    pub(crate) fn leave(&self, number: u64) {
+        self.open().remove(&number);
+    }
+
+    /// Withdraws every request.
+    pub(crate) fn withdraw_all(&self) {
+        for withdrawal in self.open().values() {
+            withdrawal.withdraw();
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Withdrawal>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The line to the one who asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Watch {
@@ -102,6 +135,12 @@ impl Watch {
         if self.is_withdrawn() {
             job.kill();
         }
+    }
+
+    /// Tells how far something has come, unless the client is behind: progress may be missed, and
+    /// nobody who holds a lock may wait for a client.
+    pub(crate) fn progress(&self, text: impl Into<String>) {
+        drop(self.events.try_send(Happening::Notice { kind: "progress", text: text.into() }));
     }
 
     /// Whether anybody still waits.

@@ -178,8 +178,14 @@ fn remove(engine: &Engine, image: &str) -> Result<(), Problem> {
         for (name, _) in named.iter().filter(|(_, of)| *of == digest.to_string()) {
             engine.store.remove_image_name(name)?;
         }
-        engine.images.remove(&digest)?;
-        return Ok(());
+        let removed =
+            engine.images_in_use.if_unused(&digest.to_string(), || engine.images.remove(&digest));
+        let Some(removed) = removed else {
+            let text = format!("the image {digest} is in use by a build");
+            let help = Some("remove it when that build has ended; its names are gone".to_owned());
+            return Err(EngineError::Request { text, help }.into());
+        };
+        return Ok(removed?);
     }
     let Some((_, digest)) = named.iter().find(|(name, _)| name == image) else {
         let text = format!("there is no image `{image}`");

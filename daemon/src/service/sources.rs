@@ -79,7 +79,7 @@ impl Sources for Service {
             for name in names {
                 watch.check()?;
                 let _guard = engine.syncing.hold(&name);
-                let mut progress = |line: &str| watch.notice("progress", line);
+                let mut progress = |line: &str| watch.progress(line);
                 let synced =
                     engine.mirror.sync(&name, now_unix_s().cast_signed(), &mut progress)?;
                 if submodules {

@@ -8,13 +8,13 @@ use kbs_plan::id::{ConfigHash, ConfigureKey};
 use kbs_plan::recipe::{ConfigureRules, Recipe};
 use kbs_plan::spec::{ConfigAsk, ConfigText};
 use kbs_sandbox::{JailFile, JailPath, JailSpec, Limits, Outcome, Step};
-use kbs_source::{Item, ItemKind, Selection, Submodules};
+use kbs_source::{Item, ItemKind, Selection};
 use serde::Serialize;
 
 use super::drift::{self, Comparison};
 use super::image::Toolchain;
 use super::jail::{self, Tail};
-use super::pin::Pinned;
+use super::pin::{self, Pinned};
 use crate::contract;
 use crate::engine::Engine;
 use crate::engine::watch::Watch;
@@ -43,9 +43,10 @@ pub(crate) fn configure(
     toolchain: &Toolchain,
     watch: &Watch,
 ) -> Result<Configured, Problem> {
-    let Asked { assignments: asked, mut warnings, mut accept } = merge(engine, rules, ask, pinned)?;
+    let Asked { assignments: asked, mut warnings, mut accept } =
+        merge(engine, (recipe, rules), ask, pinned)?;
     let paths = if rules.paths.is_empty() { &recipe.source.paths } else { &rules.paths };
-    let selection = engine.select(pinned.commit, paths, Submodules::Ignore)?;
+    let selection = engine.select(pinned.commit, paths, pin::submodules(recipe))?;
     let key = configure_key(recipe, rules, &selection, &asked, toolchain);
     let remembered = || Ok::<_, Problem>(engine.store.configured(key)?);
     let mut text = remembered()?;
@@ -92,14 +93,15 @@ struct Asked {
 /// Puts together everything asked for.
 fn merge(
     engine: &Engine,
-    rules: &ConfigureRules,
+    (recipe, rules): (&Recipe, &ConfigureRules),
     ask: &ConfigAsk,
     pinned: &Pinned,
 ) -> Result<Asked, Problem> {
     let ConfigAsk { base, defconfig, fragments, set, accept_drift: _ } = ask;
     let mut warnings = Vec::new();
     let mut asked = Assignments::default();
-    let named = defconfig.as_deref().map(|name| read_defconfig(engine, rules, name, pinned));
+    let named =
+        defconfig.as_deref().map(|name| read_defconfig(engine, (recipe, rules), name, pinned));
     let named = named.transpose()?;
     for ConfigText { origin, text } in base.iter().chain(named.iter()).chain(fragments) {
         let (assignments, ignored) = parse(text, origin)?;
@@ -138,7 +140,7 @@ fn parse(text: &str, origin: &str) -> Result<(Assignments, Vec<String>), EngineE
 
 fn read_defconfig(
     engine: &Engine,
-    rules: &ConfigureRules,
+    (recipe, rules): (&Recipe, &ConfigureRules),
     name: &str,
     pinned: &Pinned,
 ) -> Result<ConfigText, Problem> {
@@ -147,7 +149,7 @@ fn read_defconfig(
         !name.is_empty() && !name.contains(['*', '?', '[', '{', '\\']) && !name.starts_with('/');
     for place in rules.defconfigs.iter().filter(|_| plain) {
         let path = place.replace("{}", name);
-        let selection = engine.select(pinned.commit, &[path], Submodules::Ignore)?;
+        let selection = engine.select(pinned.commit, &[path], pin::submodules(recipe))?;
         for Item { path, kind } in &selection.items {
             if let ItemKind::File { oid, .. } = kind {
                 let text = String::from_utf8_lossy(&engine.mirror.read(*oid)?).into_owned();
@@ -158,7 +160,7 @@ fn read_defconfig(
     let all: Vec<_> = rules.defconfigs.iter().map(|place| place.replace("{}", "*")).collect();
     let mut known = Vec::new();
     if !all.is_empty() {
-        let found = engine.select(pinned.commit, &all, Submodules::Ignore)?;
+        let found = engine.select(pinned.commit, &all, pin::submodules(recipe))?;
         known.extend(
             found.items.iter().filter(|item| is_file(&item.kind)).map(|i| i.path.to_string()),
         );

@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kbs_image::{HostRequest, ImageDigest, ImageInfo, Import, Progress};
 use kbs_plan::id::BlobId;
 use kbs_plan::recipe::ToolchainRules;
 use kbs_plan::spec::{ImageAsk, ToolchainAsk};
 
+use crate::engine::leases::Lease;
 use crate::engine::watch::Watch;
 use crate::engine::{Engine, now_unix_s};
 use crate::problem::{EngineError, Problem};
@@ -17,6 +19,8 @@ use crate::problem::{EngineError, Problem};
 pub(crate) struct Toolchain {
     pub(crate) digest: ImageDigest,
     pub(crate) rootfs: PathBuf,
+    /// Keeps the image from being removed as long as somebody means to use it.
+    _lease: Arc<Lease>,
 }
 
 /// Finds the image, importing it if it can be had without a network.
@@ -39,11 +43,12 @@ pub(crate) fn resolve(
             Some("import the image that the spec names, or correct toolchain.digest".to_owned());
         return Err(EngineError::Request { text, help }.into());
     }
+    let lease = engine.images_in_use.take(&digest.to_string());
     let rootfs = engine.images.rootfs(&digest).ok_or_else(|| EngineError::NotFound {
         text: format!("the image {digest} is not in the store any more"),
         help: Some("import it again with `kbs image import`".to_owned()),
     })?;
-    Ok(Toolchain { digest, rootfs })
+    Ok(Toolchain { digest, rootfs, _lease: lease })
 }
 
 fn named(engine: &Engine, name: &str) -> Result<ImageDigest, Problem> {
@@ -83,7 +88,7 @@ fn host(
         _ => None,
     };
     if let Some(digest) = known(engine) {
-        if packages_changed_since(engine, &digest) {
+        if packages_changed_since(engine, &name) {
             let text = format!(
                 "packages of this host have changed since its snapshot {name}; \
                  `kbs image rm {name}` has a new one taken"
@@ -107,14 +112,22 @@ fn host(
         import(engine, Import::Host(&request), None, watch)
     })?;
     engine.store.set_image_name(&name, &info.digest.to_string())?;
+    // The image may be an older one that turned out to be the same.
+    engine.store.set_image_name(&taken_note(&name), &now_unix_s().to_string())?;
     Ok(info.digest)
 }
 
-/// Whether dpkg has installed or removed anything since the image was taken.
-fn packages_changed_since(engine: &Engine, digest: &ImageDigest) -> bool {
-    let Some(info) = engine.images.get(digest) else { return false };
+/// The note of when the host snapshot `name` was taken.
+fn taken_note(name: &str) -> String {
+    format!("@taken.{name}")
+}
+
+/// Whether dpkg has installed or removed anything since the snapshot `name` was taken.
+fn packages_changed_since(engine: &Engine, name: &str) -> bool {
+    let Ok(Some(taken)) = engine.store.image_name(&taken_note(name)) else { return false };
+    let Ok(taken_unix_s) = taken.parse::<i64>() else { return false };
     let status = std::fs::metadata("/var/lib/dpkg/status");
-    status.is_ok_and(|status| status.mtime() > info.created_unix_s.cast_signed())
+    status.is_ok_and(|status| status.mtime() > taken_unix_s)
 }
 
 /// An image at a path, imported again only when the file has changed.
@@ -124,7 +137,10 @@ fn path_image(engine: &Engine, path: &Path, watch: &Watch) -> Result<ImageDigest
         let path = path.to_owned();
         move |source| EngineError::Host { action, path, source }
     };
-    let stat = std::fs::metadata(&marker).map_err(host("read the toolchain image", path))?;
+    let stat = std::fs::metadata(&marker).map_err(|error| EngineError::NotFound {
+        text: format!("cannot read the toolchain image {}: {error}", path.display()),
+        help: Some("name an OCI layout directory or an archive, relative to the spec".to_owned()),
+    })?;
     let what = format!(
         "{} {} {} {} {}",
         path.display(),
@@ -169,7 +185,7 @@ pub(crate) fn import(
         let rare = matches!(progress, Progress::Skipped { .. } | Progress::Absent { .. });
         if rare || last.elapsed().as_millis() >= 200 {
             last = std::time::Instant::now();
-            watch.notice("progress", describe(&progress));
+            watch.progress(describe(&progress));
         }
     })?;
     Ok(info)

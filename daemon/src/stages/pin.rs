@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kbs_plan::recipe::{Recipe, VersionPolicy};
+use kbs_plan::recipe::{Recipe, VersionPolicy, is_version};
 use kbs_source::{Abbrev, CommitId, PathPatterns, ProjectName, SelectError, Selection, Submodules};
 
 use crate::engine::Engine;
 use crate::engine::watch::Watch;
-use crate::problem::Problem;
+use crate::problem::{EngineError, Problem};
 
 /// A source at a commit, with what the build may know of it.
 #[derive(Debug, Clone)]
@@ -41,6 +41,13 @@ pub(crate) fn pin(
         }
         VersionPolicy::Exact(version) => (commit, version.clone()),
     };
+    if !is_version(&version) {
+        return Err(EngineError::Request {
+            text: format!("the version string {version:?} has characters that a shell would run"),
+            help: Some("give the version in the spec: [version] exact = \"…\"".to_owned()),
+        }
+        .into());
+    }
     let submodules = if recipe.source.submodules {
         let selection = select_with_submodules(engine, project, commit, recipe, watch)?;
         selection.submodules.iter().map(|(path, id)| (path.to_string(), id.to_string())).collect()
@@ -64,7 +71,7 @@ fn select_with_submodules(
         Err(SelectError::MissingSubmodule { .. }) => {
             watch.phase("sync", format!("submodules of {project}"), || {
                 let _guard = engine.syncing.hold(project);
-                let mut progress = |line: &str| watch.notice("progress", line);
+                let mut progress = |line: &str| watch.progress(line);
                 Ok(engine.mirror.sync_submodules(project, commit, &mut progress)?)
             })?;
             select(engine, commit, recipe)
@@ -73,13 +80,24 @@ fn select_with_submodules(
     }
 }
 
+/// Whether the recipe wants submodules.
+pub(crate) fn submodules(recipe: &Recipe) -> Submodules {
+    if recipe.source.submodules { Submodules::Include } else { Submodules::Ignore }
+}
+
 /// The files that the build sees.
 pub(crate) fn select(
     engine: &Engine,
     commit: CommitId,
     recipe: &Recipe,
 ) -> Result<Arc<Selection>, Problem> {
-    let submodules =
-        if recipe.source.submodules { Submodules::Include } else { Submodules::Ignore };
-    engine.select(commit, &recipe.source.paths, submodules)
+    let selection = engine.select(commit, &recipe.source.paths, submodules(recipe))?;
+    if selection.items.is_empty() {
+        let paths = recipe.source.paths.join(", ");
+        let text =
+            format!("nothing of {commit} matches the source paths of {}: {paths}", recipe.name);
+        let help = Some("correct source.paths in the recipe".to_owned());
+        return Err(EngineError::Request { text, help }.into());
+    }
+    Ok(selection)
 }

@@ -12,7 +12,7 @@ use super::configure::Configured;
 use super::pin::Pinned;
 use super::{build, check, configure, image, pin, sync};
 use crate::engine::Engine;
-use crate::engine::flight::{Boarding, Flight, LogCursor};
+use crate::engine::flight::{Boarding, Flight, LogCursor, Purpose};
 use crate::engine::outcome::Outcome;
 use crate::engine::tasks;
 use crate::engine::watch::{Happening, Watch};
@@ -119,10 +119,15 @@ pub(crate) fn realize(
                 return Err(EngineError::NotFound { text, help }.into());
             };
             let tree = engine.tree(&row)?;
-            let flight = Flight::boarded();
-            tasks::fly(engine, key, &flight, move |engine, flight| {
-                check::check(engine, flight, &order, &tree)
-            });
+            let flight = match engine.flights.board(key, Purpose::Comparison) {
+                Boarding::Joined(flight) => flight,
+                Boarding::First(flight) => {
+                    tasks::fly(engine, key, &flight, move |engine, flight| {
+                        check::check(engine, flight, &order, &tree)
+                    });
+                    flight
+                }
+            };
             arrive(engine, key, &flight, watch, wish)
         }
     }
@@ -172,7 +177,7 @@ fn same_content(
 /// Joins the build of this key, or starts it.
 fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result<Outcome, Problem> {
     let (key, reuse) = (order.key, wish.reuse);
-    let flight = match engine.flights.board(key) {
+    let flight = match engine.flights.board(key, Purpose::Output) {
         Boarding::Joined(flight) => {
             watch.notice("joined", "this is being built already; waiting for it");
             flight
@@ -202,8 +207,11 @@ fn arrive(
     wish: &Wish,
 ) -> Result<Outcome, Problem> {
     let mut log = wish.want_log.then(|| LogCursor::new(0));
-    let end =
-        flight.wait(watch, log.as_mut()).unwrap_or_else(|| Err(EngineError::Withdrawn.into()));
+    let Some(end) = flight.wait(watch, log.as_mut()) else {
+        // A build that nobody waits for any more may itself be waiting for a slot.
+        engine.slots.wake();
+        return Err(EngineError::Withdrawn.into());
+    };
     let ending = match &end {
         Ok(Outcome::Output { .. }) => Ending::Succeeded,
         Ok(Outcome::Failure { .. }) => Ending::Failed,

@@ -3,7 +3,7 @@
 use kbs_plan::id::BlobId;
 use kbs_plan::spec::SourceAsk;
 use kbs_source::{
-    Existing, ProjectName, ProjectRecord, ResolveError, Resolved, SourceUrl, Staleness,
+    Existing, MirrorError, ProjectName, ProjectRecord, ResolveError, Resolved, SourceUrl, Staleness,
 };
 
 use crate::engine::watch::Watch;
@@ -47,16 +47,15 @@ fn locate(engine: &Engine, ask: &SourceAsk, recipe: &str) -> Result<ProjectName,
     if let Some(known) = projects.iter().find(|project| project.url == url) {
         return Ok(known.name.clone());
     }
-    let taken = |name: &str| projects.iter().any(|project| project.name.as_str() == name);
-    let name = recipe.to_ascii_lowercase();
     // A second repository for one recipe is told apart by its URL.
-    let name = if taken(&name) {
-        format!("{name}-{}", &BlobId::of(url.to_string().as_bytes()).hex()[..8])
-    } else {
-        name
-    };
-    let name = ProjectName::new(name)?;
-    let _guard = engine.syncing.hold(&name);
+    let plain = recipe.to_ascii_lowercase();
+    let told_apart = format!("{plain}-{}", &BlobId::of(url.to_string().as_bytes()).hex()[..8]);
+    let name = ProjectName::new(plain)?;
+    match engine.mirror.add(&name, &url, Existing::Keep) {
+        Err(MirrorError::OtherUrl { .. }) => {}
+        added => return Ok(added.map(|()| name)?),
+    }
+    let name = ProjectName::new(told_apart)?;
     engine.mirror.add(&name, &url, Existing::Keep)?;
     Ok(name)
 }
@@ -66,7 +65,7 @@ fn sync(engine: &Engine, project: &ProjectName, watch: &Watch) -> Result<(), Pro
     watch.phase("sync", project.as_str(), || {
         let _guard = engine.syncing.hold(project);
         engine.mirror.sync(project, now_unix_s().cast_signed(), &mut |line| {
-            watch.notice("progress", line);
+            watch.progress(line);
         })?;
         Ok(())
     })
