@@ -57,7 +57,11 @@ pub fn command(args: Vec<OsString>) -> ExitCode {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let served = match runtime {
-        Ok(runtime) => runtime.block_on(run(config)),
+        Ok(runtime) => {
+            let served = runtime.block_on(run(config));
+            runtime.shutdown_timeout(Duration::from_secs(3));
+            served
+        }
         Err(error) => {
             tracing::error!(%error, "cannot start the runtime");
             return ExitCode::from(3);

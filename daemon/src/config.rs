@@ -7,6 +7,8 @@ use std::time::Duration;
 use kbs_plan::limits::Limits;
 use kbs_plan::quantity::{ByteSize, Span};
 
+use crate::engine::memory_b;
+
 /// What a daemon is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -52,7 +54,8 @@ impl Config {
     pub(crate) fn decide(&self, asked: Limits) -> Decided {
         let fallback = Limits {
             wall: Some(Span(Duration::from_hours(2))),
-            scratch: Some(ByteSize(4 << 30)),
+            // What fits into memory beside the compilers.
+            scratch: Some(ByteSize((memory_b() / 2).clamp(256 << 20, 4 << 30))),
             log: Some(ByteSize(64 << 20)),
             output: Some(ByteSize(1 << 30)),
             open_files: Some(4096),

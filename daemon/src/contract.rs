@@ -60,7 +60,11 @@ command=${{1-}}
 [ $# -gt 0 ] && shift
 case $command in
     --version|version) echo 'git version 2.0.0 (kbs)' ;;
-    describe) printf '%s\n' "$version" ;;
+    describe)
+        case " $* " in *' --exact-match '*)
+            case $version in *-0-g*) ;; *) exit 128 ;; esac ;;
+        esac
+        printf '%s\n' "$version" ;;
     rev-parse)
         for word in "$@"; do
             case $word in
@@ -82,10 +86,12 @@ case $command in
                 *%ct*|*%at*) printf '%s\n' "$epoch" ;;
                 *%H*) printf '%s\n' "$head" ;;
                 *%h*) printf '%.7s\n' "$head" ;;
+                --format=*|--pretty=*) exit 128 ;;
             esac
         done ;;
     # The tree is exactly the commit: nothing is modified.
-    status|diff|diff-index|diff-files|update-index|ls-files|submodule|config) ;;
+    status|diff|diff-index|diff-files|update-index|submodule) ;;
+    config) exit 1 ;;
     *) echo "git: this build has no repository; '$command' cannot be answered" >&2; exit 128 ;;
 esac
 "#
@@ -159,6 +165,18 @@ mod tests {
         assert_eq!(all["SOURCE_DATE_EPOCH"], "7");
     }
 
+    // What builds see: whoever changes it raises SANDBOX_CONTRACT, and then this.
+    #[test]
+    fn the_contract_is_the_one_that_keys_name() {
+        let seen = format!(
+            "{}{:?}",
+            git_program("HEAD", "VERSION", 7),
+            environment(&BTreeMap::new(), "/build/src", 7)
+        );
+        assert_eq!(kbs_plan::derivation::SANDBOX_CONTRACT, 1);
+        insta::assert_snapshot!(kbs_plan::id::BlobId::of(seen.as_bytes()), @"blob:24097e3138e50215016db8f79bc99e0b3a3c4c9da9a0aedc25d59b9cdda136b9");
+    }
+
     fn git(args: &[&str]) -> (i32, String) {
         let script =
             git_program("61c0c8d2ef40340781835dd53fb04cc7a454e37a", "v0.13.0-0-g61c0c8d2e", 7);
@@ -179,6 +197,10 @@ mod tests {
         assert_eq!(git(&["log", "-1", "--format=%ct"]), (0, "7\n".into()));
         assert_eq!(git(&["diff-index", "--quiet", "HEAD"]), (0, String::new()));
         assert_eq!(git(&["rev-parse", "--verify", "origin/master"]).0, 128);
-        assert_eq!(git(&["fetch"]).0, 128);
+        for unknown in [&["fetch"][..], &["ls-files"], &["log", "--format=%cd"]] {
+            assert_eq!(git(unknown), (128, String::new()), "{unknown:?}");
+        }
+        assert_eq!(git(&["config", "user.name"]).0, 1);
+        assert_eq!(git(&["describe", "--exact-match"]).0, 0);
     }
 }

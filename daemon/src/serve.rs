@@ -89,16 +89,26 @@ pub(crate) async fn serve(config: Config, leave: CancellationToken) -> Result<()
     }
     let peers = UnixListenerStream::new(listener)
         .filter(move |peer| peer.as_ref().is_ok_and(|peer| guest_list.admits(peer)));
-    let served = service::router(&engine, &leave)
-        .serve_with_incoming_shutdown(peers, drained(Arc::clone(&engine), leave.clone()))
-        .await
-        .map_err(StartError::Transport);
-    drop(std::fs::remove_file(&socket));
-    served
+    let done = CancellationToken::new();
+    let serving = service::router(&engine, &leave)
+        .serve_with_incoming_shutdown(peers, done.clone().cancelled_owned());
+    tokio::pin!(serving);
+    let drain = async {
+        drained(&engine, &leave).await;
+        // From here on a client starts another daemon, which waits until this one is gone.
+        drop(std::fs::remove_file(&socket));
+        done.cancel();
+        // A client that does not read what it asked for holds nobody up for long.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    };
+    tokio::select! {
+        served = &mut serving => served.map_err(StartError::Transport),
+        () = drain => Ok(()),
+    }
 }
 
 /// Resolves when it is time to leave and no build runs any more.
-async fn drained(engine: Arc<Engine>, leave: CancellationToken) {
+async fn drained(engine: &Engine, leave: &CancellationToken) {
     leave.cancelled().await;
     engine.stop(Urgency::WhenDone);
     while engine.flights.len() > 0 {

@@ -100,7 +100,7 @@ impl Help for ImagesError {
         match self {
             Self::Missing { .. } => Some("import it with `kbs image import`".to_owned()),
             Self::Damaged { digest, .. } => {
-                Some(format!("remove it with `kbs image remove {digest}` and import it again"))
+                Some(format!("remove it with `kbs image rm {digest}` and import it again"))
             }
             Self::Disk { .. } => None,
         }

@@ -380,6 +380,14 @@ impl RecipePatch {
         for argv in build.prepare.iter().flatten() {
             check_argv(argv, &rule)?;
         }
+        if build.args.iter().chain(&build.goals).flatten().any(|word| word.contains('\0')) {
+            return Err(rule("has a NUL byte in an argument of make".to_owned()));
+        }
+        for (name, value) in &build.env {
+            if let Some(reason) = env_refused(name, value) {
+                return Err(rule(format!("sets `{name}` in its environment, which {reason}")));
+            }
+        }
         Ok(Recipe {
             version: finish_version(version, &rule)?,
             summary: summary.unwrap_or_default(),
@@ -445,8 +453,12 @@ fn finish_configure(rules: ConfigurePatch, rule: Rule) -> Result<ConfigureRules,
 
 fn check_argv(argv: &[String], rule: Rule) -> Result<(), RecipeError> {
     match argv.first() {
-        Some(program) if !program.is_empty() => Ok(()),
-        _ => Err(rule("has an empty command".to_owned())),
+        Some(program) if program.is_empty() => Err(rule("has an empty command".to_owned())),
+        None => Err(rule("has an empty command".to_owned())),
+        Some(_) if argv.iter().any(|word| word.contains('\0')) => {
+            Err(rule("has a NUL byte in a command".to_owned()))
+        }
+        Some(_) => Ok(()),
     }
 }
 
@@ -464,6 +476,46 @@ fn finish_version(version: VersionPatch, rule: Rule) -> Result<VersionPolicy, Re
         (None, None | Some(VersionPolicyName::Describe)) => Ok(VersionPolicy::Describe { abbrev }),
         (None, Some(VersionPolicyName::Paths)) => Ok(VersionPolicy::Paths { abbrev }),
     }
+}
+
+/// Names that decide what the sandbox promises, or that make the loader run something else.
+const ENV_OWNED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "PWD",
+    "OLDPWD",
+    "SHELL",
+    "IFS",
+    "ENV",
+    "BASH_ENV",
+    "TZ",
+    "LC_ALL",
+    "LANG",
+    "SOURCE_DATE_EPOCH",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "GNUMAKEFLAGS",
+    "KCONFIG_CONFIG",
+    "USER",
+    "LOGNAME",
+    "HOSTNAME",
+    "KBUILD_BUILD_USER",
+    "KBUILD_BUILD_HOST",
+    "KBUILD_BUILD_TIMESTAMP",
+];
+
+/// Why an environment variable cannot be set, `None` where it can.
+pub(crate) fn env_refused(name: &str, value: &str) -> Option<&'static str> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !name.bytes().all(word) {
+        return Some("cannot be the name of an environment variable");
+    }
+    if value.contains('\0') {
+        return Some("contains a NUL byte");
+    }
+    let owned = ENV_OWNED.contains(&name) || name.starts_with("LD_");
+    owned.then_some("is decided by the sandbox and cannot be set")
 }
 
 /// Whether a version string can be compiled in: it goes through shells and makefiles, so only

@@ -396,43 +396,9 @@ fn toolchain_ask(table: ToolchainTable, absolute: &dyn Fn(&str) -> String) -> To
     ToolchainAsk { image, digest: digest.or(pinned) }
 }
 
-/// Names that decide what the sandbox promises, or that make the loader run something else.
-const ENV_OWNED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "PWD",
-    "OLDPWD",
-    "SHELL",
-    "IFS",
-    "ENV",
-    "BASH_ENV",
-    "TZ",
-    "LC_ALL",
-    "LANG",
-    "SOURCE_DATE_EPOCH",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "GNUMAKEFLAGS",
-    "KCONFIG_CONFIG",
-    "USER",
-    "LOGNAME",
-    "HOSTNAME",
-    "KBUILD_BUILD_USER",
-    "KBUILD_BUILD_HOST",
-    "KBUILD_BUILD_TIMESTAMP",
-];
-
 fn check_env(name: &str, value: &str, recipe: &Recipe) -> Result<(), SpecError> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !name.bytes().all(word) {
-        return Err(rule(format!("`{name}` cannot be the name of an environment variable")));
-    }
-    if value.contains('\0') {
-        return Err(rule(format!("env.{name} contains a NUL byte")));
-    }
-    if ENV_OWNED.contains(&name) || name.starts_with("LD_") {
-        return Err(rule(format!("env.{name} is decided by the sandbox and cannot be set")));
+    if let Some(reason) = recipe::env_refused(name, value) {
+        return Err(rule(format!("env.{name} {reason}")));
     }
     let allowed = |pattern: &String| match pattern.split_once('*') {
         Some((head, tail)) => {

@@ -155,7 +155,7 @@ impl Help for SelectError {
         match self {
             Self::Read(error) => error.help(),
             Self::MissingSubmodule { .. } => {
-                Some("fetch it with `kbs source sync --submodules`".to_owned())
+                Some("fetch it with `kbs source sync NAME --submodules`".to_owned())
             }
             _ => None,
         }

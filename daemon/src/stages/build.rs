@@ -83,13 +83,9 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
     let (source, took) =
         flight.phase("ingest", "", || super::ingest::ingest(engine, &order.selection))?;
     phases.push(phase("ingest", took));
-    let kept =
-        order.keep_failed.then(|| engine.store.paths().root().join("kept").join(order.key.hex()));
-    if let Some(dir) = &kept {
-        fresh_dir(dir)?;
-    }
+    let mut kept = Kept::new(engine, order)?;
     let room = engine.scratch(order.limits.scratch_b)?;
-    let scratch = kept.clone().map_or_else(|| room.scratch.clone(), Scratch::Directory);
+    let scratch = kept.dir().map_or_else(|| room.scratch.clone(), Scratch::Directory);
     let spec = jail_spec(order, source, scratch);
     let (run, took) = flight.phase("build", order.derivation.output_name(), || {
         run(engine, flight, &spec, order.limits.log_b)
@@ -100,7 +96,7 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
         return Err(EngineError::Withdrawn.into());
     }
     let Finished { outcome, usage, took: _, dirs } = finished;
-    let failed = |cause, text, step: Option<usize>, tail: &Tail| Failure {
+    let mut failed = |cause, text, step: Option<usize>, tail: &Tail| Failure {
         cause,
         text,
         command: step
@@ -108,7 +104,7 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
             .map(|step| step.argv.clone())
             .unwrap_or_default(),
         tail: tail.text(),
-        kept: kept.clone(),
+        kept: kept.keep(),
     };
     if let Some((cause, text, step)) = verdict(outcome, &spec)? {
         return Ok(Made::Failed { failure: failed(cause, text, step, &tail), log, phases });
@@ -128,13 +124,7 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
     })?;
     phases.push(phase("collect", took));
     match collected {
-        Ok(tree) => {
-            // Only failures are kept.
-            if let Some(dir) = &kept {
-                drop(kbs_sandbox::remove_scratch(dir));
-            }
-            Ok(Made::Artifacts { tree, log, usage, phases, notes })
-        }
+        Ok(tree) => Ok(Made::Artifacts { tree, log, usage, phases, notes }),
         Err(Unfit { cause, text }) => {
             Ok(Made::Failed { failure: failed(cause, text, None, &tail), log, phases })
         }
@@ -181,16 +171,45 @@ fn command_line(spec: &JailSpec, step: usize) -> String {
     spec.steps.get(step).map(|step| step.argv.join(" ")).unwrap_or_default()
 }
 
-fn fresh_dir(dir: &std::path::Path) -> Result<(), EngineError> {
-    let host = |source| EngineError::Host {
-        action: "prepare the directory to keep",
-        path: dir.to_owned(),
-        source,
-    };
-    if dir.exists() {
-        kbs_sandbox::remove_scratch(dir).map_err(host)?;
+/// The directory of a work tree that is kept if the build fails, and removed otherwise.
+struct Kept(Option<PathBuf>);
+
+impl Kept {
+    fn new(engine: &Engine, order: &Order) -> Result<Self, EngineError> {
+        if !order.keep_failed {
+            return Ok(Self(None));
+        }
+        let all = engine.store.paths().root().join("kept");
+        let make = || {
+            std::fs::create_dir_all(&all)?;
+            let prefix = format!("{}-", &order.key.hex()[..16]);
+            Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(&all)?.keep())
+        };
+        let dir = make().map_err(|source| {
+            let action = "prepare the directory to keep below";
+            EngineError::Host { action, path: all.clone(), source }
+        })?;
+        Ok(Self(Some(dir)))
     }
-    std::fs::create_dir_all(dir).map_err(host)
+
+    fn dir(&self) -> Option<PathBuf> {
+        self.0.clone()
+    }
+
+    /// Keeps it for the person, who is told where it is.
+    fn keep(&mut self) -> Option<PathBuf> {
+        self.0.take()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0.take()
+            && let Err(error) = kbs_sandbox::remove_scratch(&dir)
+        {
+            tracing::warn!(%error, dir = %dir.display(), "cannot remove a work tree");
+        }
+    }
 }
 
 fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> JailSpec {
