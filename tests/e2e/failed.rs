@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kbs_testkit::{FxSpec, fx};
 
-use crate::lab::{Answer, Lab, edit, fx_that_also, with_programs};
+use crate::lab::{Answer, Lab, edit, fx_that_also, names, with_programs};
 use crate::processes::{cpu_time, long_sleep, with_command_line};
 
 /// Realizes, expects a failed build and these words, and that only the failure was kept.
@@ -153,11 +153,12 @@ fn the_work_tree_of_a_failure_is_kept_where_that_is_asked() {
     let events = answer.events();
     let kept = events.last().unwrap()["failure"]["kept"].as_str().unwrap().to_owned();
     assert!(std::path::Path::new(&kept).is_dir(), "{kept}");
-    lab.realize(&spec, &["--keep-failed"]).left(1).telling(&[&kept]);
+    lab.realize(&spec, &["--keep-failed"]).left(1).telling(&["the work tree is "]);
     let found = std::process::Command::new("find").arg(&kept).output().unwrap();
     let found = String::from_utf8_lossy(&found.stdout).into_owned();
     assert!(found.contains("/out"), "{found}");
     // Without being asked, nothing is kept and nothing promised.
     lab.realize(&spec, &[]).left(1).not_telling(&["work tree"]);
     lab.realize(&FxSpec::new(&repo), &["--keep-failed"]).done();
+    assert_eq!(names(&lab.state().join("kept")).len(), 2, "one for each failure that asked");
 }
