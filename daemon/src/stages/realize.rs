@@ -180,6 +180,12 @@ fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result
     let flight = match engine.flights.board(key, Purpose::Output) {
         Boarding::Joined(flight) => {
             watch.notice("joined", "this is being built already; waiting for it");
+            if wish.keep_failed {
+                watch.notice(
+                    "joined",
+                    "what its first client asked decides whether a failure is kept",
+                );
+            }
             flight
         }
         Boarding::First(flight) => {
