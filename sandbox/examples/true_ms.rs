@@ -4,7 +4,7 @@
 //! is taken, which has more entries than most.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     error::Error,
     fs::File,
     io::{Write, stdout},
@@ -14,7 +14,7 @@ use std::{
 };
 
 use kbs_sandbox::{
-    Helper, JailPath, JailSpec, Limits, Outcome, Scratch, Step, helper_main_if_asked,
+    Console, Helper, JailPath, JailSpec, Limits, Outcome, Scratch, Step, helper_main_if_asked,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -30,12 +30,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         env: BTreeMap::new(),
         limits: Limits::default(),
         scratch: Scratch::Memory,
+        sample_every: Duration::from_secs(3),
+        without: BTreeSet::new(),
     };
-    let helper = Helper::start(&std::env::current_exe()?)?;
+    let helper = Helper::start(&std::env::current_exe()?, None)?;
     let null = || File::options().write(true).open("/dev/null");
 
     report("jail", runs, || {
-        let finished = helper.run(&spec, null()?.into())?.wait()?;
+        let finished = helper.run(&spec, Console::Log(null()?.into()), |_| {})?.wait()?;
         if finished.outcome == Outcome::Succeeded {
             Ok(())
         } else {

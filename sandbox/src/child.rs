@@ -11,24 +11,31 @@ use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
     process::{
-        DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, getrlimit, set_dumpable_behavior,
-        set_parent_process_death_signal, setrlimit, setsid, umask,
+        DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, getrlimit, ioctl_tiocsctty,
+        set_dumpable_behavior, set_parent_process_death_signal, setrlimit, setsid, umask,
     },
-    stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin},
+    stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
     system::{setdomainname, sethostname},
 };
 
 use crate::{
-    JailSpec, Limits, Op, Outcome, SetupFailure, filter, ops,
+    Console, JailSpec, Limits, Op, Outcome, SetupFailure, Wall, filter, ops,
     ops::{DOMAIN_NAME, HOST_NAME, INSIDE_ID},
     probe, seal,
-    stage::{ScratchSpace, Stage, StageError, stop_propagation},
-    steps, sys,
+    stage::{ScratchSpace, Shown, Stage, StageError, leave_old_root, stop_propagation},
+    steps::{self, Group},
+    sys,
     wire::{self, FromJail},
 };
 
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
+
 /// Stack of every program, whatever the caller's is: it decides where the heap lies.
 const STACK_B: u64 = 8 << 20;
+
+/// The least room between a limit and what the kernel enforces.
+const SCRATCH_SLACK_B: u64 = 32 << 20;
+const COUNT_SLACK: u64 = 64;
 
 /// Who the jail's user is outside.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +48,7 @@ pub(crate) struct Identity {
 pub(crate) struct Child<'a> {
     pub(crate) spec: &'a JailSpec,
     pub(crate) outside: Identity,
-    pub(crate) log: OwnedFd,
+    pub(crate) console: Console,
     pub(crate) helper: OwnedFd,
 }
 
@@ -50,8 +57,8 @@ pub(crate) fn live(child: Child<'_>) -> ! {
     // A panic must not unwind into the helper's code, of which this process is a copy.
     let reported = catch_unwind(AssertUnwindSafe(|| {
         let outcome = run(&child);
-        let Child { spec: _, outside: _, log, helper } = child;
-        end_log(log)?;
+        let Child { spec: _, outside: _, console, helper } = child;
+        end_streams(console)?;
         let usage = sys::process::children_usage();
         wire::send(&helper, &FromJail::Over { outcome, usage }, &[])
     }));
@@ -61,15 +68,17 @@ pub(crate) fn live(child: Child<'_>) -> ! {
     })
 }
 
-/// Closes the log, so that its reader has come to its end when the end of the jail is told.
-fn end_log(log: OwnedFd) -> Result<(), Errno> {
-    drop(log);
-    dup2_stdout(stdin())?;
-    dup2_stderr(stdin())
+/// Closes the streams, so that their reader has come to its end when the end of the jail is told.
+fn end_streams(console: Console) -> Result<(), Errno> {
+    drop(console);
+    let nothing = open("/dev/null", READ, Mode::empty())?;
+    dup2_stdin(&nothing)?;
+    dup2_stdout(&nothing)?;
+    dup2_stderr(&nothing)
 }
 
 fn run(child: &Child<'_>) -> Outcome {
-    let mut jail = Jail { child, stage: None, scratch: None };
+    let mut jail = Jail { child, stage: None, scratch: None, shown: Shown::Layered, user: None };
     for (index, op) in ops(child.spec).iter().enumerate() {
         match jail.perform(op) {
             Ok(None) => {}
@@ -93,6 +102,9 @@ struct Jail<'a> {
     child: &'a Child<'a>,
     stage: Option<Stage>,
     scratch: Option<ScratchSpace>,
+    shown: Shown,
+    /// Its user namespace.
+    user: Option<OwnedFd>,
 }
 
 impl Jail<'_> {
@@ -100,44 +112,83 @@ impl Jail<'_> {
     fn perform(&mut self, op: &Op<'_>) -> Result<Option<Outcome>, StageError> {
         match *op {
             Op::DieWithHelper => self.die_with_helper()?,
-            Op::MapUser => map_user(self.child.outside)?,
+            Op::MapUser => {
+                map_user(self.child.outside)?;
+                // While the namespace still can be reached by name.
+                self.user = Some(open("/proc/self/ns/user", READ, Mode::empty())?);
+            }
+            Op::HideCgroups => sys::clone::hide_cgroups()?,
             Op::NameHost => {
                 sethostname(HOST_NAME.as_bytes())?;
                 setdomainname(DOMAIN_NAME.as_bytes())?;
             }
             Op::RaiseLoopback => sys::loopback::raise()?,
             Op::StopPropagation => stop_propagation()?,
-            Op::MountRoot => self.stage = Some(Stage::new()?),
-            Op::ShowImage { host } => self.stage()?.show_image(host)?,
-            Op::MountScratch { size_b } => {
-                self.scratch = Some(self.stage()?.scratch_in_memory(size_b)?);
+            Op::MountRoot => self.stage = Some(Stage::new(&self.child.spec.without)?),
+            Op::ShowImage { host } => {
+                self.stage.as_mut().ok_or(Errno::INVAL)?.show_image(host)?;
+            }
+            Op::MountScratch { size_b, files } => {
+                let size_b = with_slack(size_b, SCRATCH_SLACK_B);
+                let files = with_slack(files, COUNT_SLACK);
+                self.scratch = Some(self.stage()?.scratch_in_memory(size_b, files)?);
             }
             Op::OpenScratch { dir } => self.scratch = Some(ScratchSpace::on_disk(dir)?),
-            Op::MountSource { host } => self.stage()?.mount_source(self.scratch()?, host)?,
+            Op::ReopenScratch { dir } => self.scratch = Some(ScratchSpace::reopened(dir)?),
+            Op::MountSource { host } => {
+                self.shown = self.stage()?.mount_source(self.scratch()?, host)?;
+            }
+            Op::CopySource { host } => {
+                self.stage()?.copy_source(self.scratch()?, host)?;
+                self.shown = Shown::Copied;
+            }
             Op::BindPart(part) => self.stage()?.bind_part(self.scratch()?, part)?,
             Op::BindDevice { name } => self.stage()?.bind_device(name)?,
             Op::LinkDescriptors => self.stage()?.link_descriptors()?,
             Op::MountProc => self.stage()?.mount_proc()?,
             Op::BindInput(input) => self.stage()?.bind_input(input)?,
             Op::HandOutDirs => {
-                let dirs = self.stage()?.result_dirs()?;
-                let fds = [dirs.src.as_fd(), dirs.out.as_fd()];
-                wire::send(&self.child.helper, &FromJail::Dirs, &fds)?;
+                let [src, out, proc] = self.stage()?.hand_out()?;
+                let user = self.user.take().ok_or(Errno::INVAL)?;
+                let message = FromJail::Dirs { copied: self.shown == Shown::Copied };
+                let fds = [src.as_fd(), out.as_fd(), proc.as_fd(), user.as_fd()];
+                wire::send(&self.child.helper, &message, &fds)?;
             }
-            Op::EnterRoot => self.stage()?.enter()?,
+            Op::EnterRoot => {
+                self.stage()?.enter()?;
+                if self.has(Wall::OldRoot) {
+                    leave_old_root()?;
+                }
+            }
             Op::WriteFile(file) => self.stage()?.write_file(file)?,
             Op::FreezeRoot => self.stage()?.freeze()?,
-            Op::Limit { limits, file_b } => limit(limits, file_b)?,
-            Op::ConnectLog => self.connect_log()?,
+            Op::Limit { limits, file_b } => {
+                if self.has(Wall::ResourceLimits) {
+                    limit(limits, file_b)?;
+                }
+                umask(Mode::from_raw_mode(0o022));
+                sys::process::fix_addresses()?;
+            }
+            Op::ConnectStreams => self.connect_streams()?,
             Op::DropCapabilities => {
                 seal::drop_capabilities()?;
                 set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
             }
             Op::Landlock => seal::apply_landlock()?,
             Op::FilterSyscalls => sys::seccomp::install(&filter::PROGRAM)?,
-            Op::Run { index, step } => return Ok(steps::run(index, step, &self.child.spec.env)?),
+            Op::Run { index, step } => {
+                let group = match self.child.console {
+                    Console::Log(_) | Console::Streams(_) => Group::Own,
+                    Console::Terminal(_) => Group::Ours,
+                };
+                return Ok(steps::run(index, step, &self.child.spec.env, group)?);
+            }
         }
         Ok(None)
+    }
+
+    fn has(&self, wall: Wall) -> bool {
+        !self.child.spec.without.contains(&wall)
     }
 
     fn stage(&self) -> Result<&Stage, Errno> {
@@ -149,10 +200,14 @@ impl Jail<'_> {
     }
 
     fn die_with_helper(&self) -> Result<(), Errno> {
-        let Child { spec: _, outside: _, log, helper } = self.child;
+        let Child { spec: _, outside: _, console, helper } = self.child;
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // Includes our copy of the helper's end of the connection.
-        sys::fds::close_all_but([log, helper])?;
+        if self.has(Wall::Descriptors) {
+            // Includes our copy of the helper's end of the connection.
+            let mut keep = console.descriptors();
+            keep.push(helper.as_fd());
+            sys::fds::close_all_but(&keep)?;
+        }
         // If the helper died before the request, its end is closed by now.
         let mut connection = [PollFd::new(helper, PollFlags::IN)];
         if poll(&mut connection, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
@@ -164,11 +219,26 @@ impl Jail<'_> {
         Ok(())
     }
 
-    fn connect_log(&self) -> Result<(), Errno> {
-        dup2_stdin(open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
-        dup2_stdout(&self.child.log)?;
-        dup2_stderr(&self.child.log)?;
-        sys::fds::close_all_on_exec()
+    fn connect_streams(&self) -> Result<(), Errno> {
+        match &self.child.console {
+            Console::Log(log) => {
+                dup2_stdin(open("/dev/null", READ, Mode::empty())?)?;
+                dup2_stdout(log)?;
+                dup2_stderr(log)?;
+            }
+            Console::Streams([input, output, errors]) => {
+                dup2_stdin(input)?;
+                dup2_stdout(output)?;
+                dup2_stderr(errors)?;
+            }
+            Console::Terminal(terminal) => {
+                ioctl_tiocsctty(terminal)?;
+                dup2_stdin(terminal)?;
+                dup2_stdout(terminal)?;
+                dup2_stderr(terminal)?;
+            }
+        }
+        if self.has(Wall::Descriptors) { sys::fds::close_all_on_exec() } else { Ok(()) }
     }
 }
 
@@ -188,14 +258,26 @@ pub(crate) fn map_user(Identity { uid, gid }: Identity) -> Result<(), StageError
     Ok(())
 }
 
+/// What a limit is set to where the kernel enforces it without telling: a little above, so that our
+/// own accounts see it passed and can name it.
+fn with_slack(limit: u64, least: u64) -> u64 {
+    limit.saturating_add((limit / 8).max(least))
+}
+
+/// Sets every resource limit, those that a host leaves to its users too: what a build can ask for
+/// must not depend on who runs it where.
 fn limit(limits: &Limits, file_b: Option<u64>) -> Result<(), Errno> {
-    let Limits { wall: _, scratch_b: _, open_files, pids, memory_b } = limits;
+    let Limits { wall: _, scratch_b: _, scratch_files: _, open_files, pids, memory_b: _ } = limits;
     let most = [
         (Resource::Core, Some(0)),
         (Resource::Nofile, Some(*open_files)),
-        (Resource::Nproc, *pids),
-        (Resource::Data, *memory_b),
+        (Resource::Nproc, pids.map(|pids| with_slack(pids, COUNT_SLACK))),
         (Resource::Fsize, file_b),
+        (Resource::Memlock, Some(64 << 10)),
+        (Resource::Sigpending, Some(4096)),
+        (Resource::Msgqueue, Some(800 << 10)),
+        (Resource::Nice, Some(0)),
+        (Resource::Rtprio, Some(0)),
     ];
     for (resource, most) in most {
         if let Some(most) = most {
@@ -205,7 +287,5 @@ fn limit(limits: &Limits, file_b: Option<u64>) -> Result<(), Errno> {
     }
     let hard = getrlimit(Resource::Stack).maximum;
     let stack = hard.map_or(STACK_B, |hard| hard.min(STACK_B));
-    setrlimit(Resource::Stack, Rlimit { current: Some(stack), maximum: hard })?;
-    umask(Mode::from_raw_mode(0o022));
-    sys::process::fix_addresses()
+    setrlimit(Resource::Stack, Rlimit { current: Some(stack), maximum: hard })
 }

@@ -4,7 +4,7 @@ use std::{os::fd::OwnedFd, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::SetupFailure;
+use crate::{Limit, SetupFailure, Usage};
 
 /// A jail that is over. Every process that the steps left behind is dead.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Finished {
     pub took: Duration,
     /// What it wrote; `None` when it ended before its directories existed.
     pub dirs: Option<ResultDirs>,
+    /// Whether its source was copied, because one of the file systems cannot be a layer.
+    pub copied: bool,
 }
 
 /// The directories of a jail that outlive it.
@@ -52,8 +54,8 @@ pub enum Outcome {
         /// Its number.
         signal: i32,
     },
-    /// The time limit was reached.
-    TimedOut,
+    /// A limit was passed, for which every process was killed.
+    Exceeded(Limit),
     /// [`Job::kill`](crate::Job::kill) was called.
     Killed,
     /// Somebody else killed the jail's first process: the out-of-memory killer or an operator.
@@ -63,15 +65,4 @@ pub enum Outcome {
     },
     /// The jail could not be built; no step ran.
     SetupFailed(SetupFailure),
-}
-
-/// What a jail used: all its processes that have ended, added up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Usage {
-    /// CPU time in user mode.
-    pub user: Duration,
-    /// CPU time in the kernel.
-    pub system: Duration,
-    /// Bytes that the largest process had resident.
-    pub max_rss_b: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     fs::File,
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
@@ -21,7 +22,7 @@ use rustix::{
 };
 
 use crate::{
-    Finished, JailSpec, ResultDirs, SandboxError,
+    Cgroup, Console, Finished, JailSpec, ResultDirs, Sample, SandboxError,
     serve::HELPER_ARGUMENT,
     wire::{self, FromHelper, ToHelper},
 };
@@ -34,7 +35,6 @@ pub struct Helper {
 }
 
 /// The connection to the helper and the jobs that wait for news from it.
-#[derive(Debug)]
 struct Link {
     socket: OwnedFd,
     next_id: AtomicU64,
@@ -43,9 +43,9 @@ struct Link {
 }
 
 /// Where the news of one job go.
-#[derive(Debug)]
 struct Waiting {
     pid: Arc<OnceLock<i32>>,
+    samples: Box<dyn FnMut(Sample) + Send>,
     end: SyncSender<Finished>,
 }
 
@@ -62,15 +62,17 @@ pub struct Job {
 
 impl Helper {
     /// Starts `program` (usually the running one), whose `main` begins with
-    /// [`helper_main_if_asked`](crate::helper_main_if_asked), as the helper.
+    /// [`helper_main_if_asked`](crate::helper_main_if_asked), as the helper. Each jail gets a group
+    /// below `cgroup`; without one the helper does the accounts itself.
     ///
     /// # Errors
     /// [`SandboxError::Start`].
-    pub fn start(program: &Path) -> Result<Self, SandboxError> {
+    pub fn start(program: &Path, cgroup: Option<&Cgroup>) -> Result<Self, SandboxError> {
         let failed = |source| SandboxError::Start { program: program.to_owned(), source };
         let (socket, theirs) = wire::connection().map_err(|errno| failed(errno.into()))?;
         let process = Command::new(program)
             .arg(HELPER_ARGUMENT)
+            .args(cgroup.map(Cgroup::dir))
             .env_clear()
             .current_dir("/")
             .stdin(theirs)
@@ -89,15 +91,19 @@ impl Helper {
         Ok(Self { link, reader: Some(reader.map_err(failed)?) })
     }
 
-    /// Starts a jail. Standard output and error of its steps go to `log`, which should be a pipe: a
-    /// file cannot be opened again by the name `/dev/stdout`. A pipe's reader has come to its end when
-    /// [`Job::wait`] returns.
+    /// Starts a jail. `samples` is given what it holds, every [`JailSpec::sample_every`], by a thread
+    /// that other jobs need: it must not wait.
     ///
     /// That the kernel refuses the jail is told by [`Job::wait`].
     ///
     /// # Errors
     /// [`SandboxError::Spec`], [`SandboxError::Send`], [`SandboxError::HelperGone`]; no jail exists.
-    pub fn run(&self, spec: &JailSpec, log: OwnedFd) -> Result<Job, SandboxError> {
+    pub fn run(
+        &self,
+        spec: &JailSpec,
+        console: Console,
+        samples: impl FnMut(Sample) + Send + 'static,
+    ) -> Result<Job, SandboxError> {
         spec.check()?;
         let spec = spec_file(spec).map_err(SandboxError::Send)?;
         let id = self.link.next_id.fetch_add(1, Ordering::Relaxed);
@@ -106,19 +112,22 @@ impl Helper {
         // Before the request, or the answer could come first.
         match &mut *self.link.waiting() {
             Some(waiting) => {
-                waiting.insert(id, Waiting { pid: Arc::clone(&pid), end: sender });
+                let samples = Box::new(samples);
+                waiting.insert(id, Waiting { pid: Arc::clone(&pid), samples, end: sender });
             }
             None => return Err(SandboxError::HelperGone),
         }
-        let request = ToHelper::Run { id };
-        if let Err(errno) = wire::send(&self.link.socket, &request, &[spec.as_fd(), log.as_fd()]) {
+        let request = ToHelper::Run { id, console: console.kind() };
+        let mut fds = vec![spec.as_fd()];
+        fds.extend(console.descriptors());
+        if let Err(errno) = wire::send(&self.link.socket, &request, &fds) {
             if let Some(waiting) = &mut *self.link.waiting() {
                 waiting.remove(&id);
             }
             return Err(SandboxError::Send(errno.into()));
         }
-        // From now on only the jail holds it, so its reader comes to an end.
-        drop(log);
+        // From now on only the jail holds them, so their reader comes to an end.
+        drop(console);
         let link = Arc::clone(&self.link);
         Ok(Job { id, link, pid, end: Mutex::new(end), over: AtomicBool::new(false) })
     }
@@ -136,6 +145,16 @@ impl Drop for Helper {
         if let Some(reader) = self.reader.take() {
             let _result = reader.join();
         }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { socket, next_id, waiting: _ } = self;
+        f.debug_struct("Link")
+            .field("socket", socket)
+            .field("next_id", next_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,12 +183,17 @@ impl Link {
                     let _first = job.pid.set(pid);
                 }
             }
-            FromHelper::Finished { id, outcome, usage, took } => {
+            FromHelper::Sample { id, sample } => {
+                if let Some(job) = jobs.get_mut(&id) {
+                    (job.samples)(sample);
+                }
+            }
+            FromHelper::Finished { id, outcome, usage, took, copied } => {
                 let dirs = <[OwnedFd; 2]>::try_from(fds).ok();
                 let dirs = dirs.map(|[src, out]| ResultDirs { src, out });
                 if let Some(job) = jobs.remove(&id) {
                     // Nobody waits for a dropped job.
-                    let _sent = job.end.send(Finished { outcome, usage, took, dirs });
+                    let _sent = job.end.send(Finished { outcome, usage, took, dirs, copied });
                 }
             }
         }

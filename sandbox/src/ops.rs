@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path};
 
-use crate::{Input, JailFile, JailSpec, Limits, Scratch, Step};
+use crate::{Input, JailFile, JailSpec, Limits, Scratch, Step, Wall};
 
 /// The user and group id of every process in a jail.
 pub(crate) const INSIDE_ID: u32 = 1000;
@@ -70,6 +70,8 @@ pub enum Op<'a> {
     DieWithHelper,
     /// Becomes uid and gid 1000.
     MapUser,
+    /// Makes its own control group the only one it can name.
+    HideCgroups,
     /// Sets the host and domain name.
     NameHost,
     /// Brings the loopback interface up.
@@ -78,7 +80,7 @@ pub enum Op<'a> {
     StopPropagation,
     /// Lays an empty new root over the old one, which stays reachable for now.
     MountRoot,
-    /// Shows the entries of the image in the new root.
+    /// Lays the image over the new root: as an overlay, or entry by entry where that cannot be.
     ShowImage {
         /// The image's directory on the host.
         host: &'a Path,
@@ -87,14 +89,26 @@ pub enum Op<'a> {
     MountScratch {
         /// Its size in bytes.
         size_b: u64,
+        /// Files and directories it may hold.
+        files: u64,
     },
-    /// Takes a host directory as scratch space.
+    /// Takes an empty host directory as scratch space.
     OpenScratch {
         /// The directory.
         dir: &'a Path,
     },
-    /// Shows the source below a writable layer.
+    /// Takes what an earlier jail left as scratch space.
+    ReopenScratch {
+        /// The directory.
+        dir: &'a Path,
+    },
+    /// Shows the source below a writable layer; copies it where the file systems cannot be layers.
     MountSource {
+        /// The source's directory on the host.
+        host: &'a Path,
+    },
+    /// Copies the source.
+    CopySource {
         /// The source's directory on the host.
         host: &'a Path,
     },
@@ -111,7 +125,7 @@ pub enum Op<'a> {
     MountProc,
     /// Shows an input.
     BindInput(&'a Input),
-    /// Opens `/build/src` and `/build/out` for the caller.
+    /// Opens `/build/src` and `/build/out` for the caller, `/proc` for its accounts.
     HandOutDirs,
     /// Makes the new root the only one.
     EnterRoot,
@@ -126,8 +140,8 @@ pub enum Op<'a> {
         /// The most that one file may hold, where the scratch space itself has no limit.
         file_b: Option<u64>,
     },
-    /// Connects standard input to nothing, output and errors to the log.
-    ConnectLog,
+    /// Connects the standard streams of the steps.
+    ConnectStreams,
     /// Gives up all capabilities, for good.
     DropCapabilities,
     /// Denies by Landlock writing outside the writable directories, TCP, and signals to outside.
@@ -145,46 +159,59 @@ pub enum Op<'a> {
 
 /// Lists what will be done for `spec`, in order. Nothing else is done.
 pub fn ops(spec: &JailSpec) -> Vec<Op<'_>> {
-    let JailSpec { root, source, inputs, files, steps, env: _, limits, scratch } = spec;
-    let mut list = vec![
-        Op::DieWithHelper,
-        Op::MapUser,
-        Op::NameHost,
-        Op::RaiseLoopback,
-        Op::StopPropagation,
-        Op::MountRoot,
-        Op::ShowImage { host: root },
-    ];
+    let JailSpec {
+        root,
+        source,
+        inputs,
+        files,
+        steps,
+        env: _,
+        limits,
+        scratch,
+        sample_every: _,
+        without,
+    } = spec;
+    let has = |wall| !without.contains(&wall);
+    let mut list = vec![Op::DieWithHelper, Op::MapUser, Op::HideCgroups];
+    list.extend(has(Wall::UtsNamespace).then_some(Op::NameHost));
+    list.extend(has(Wall::NetNamespace).then_some(Op::RaiseLoopback));
+    list.extend([Op::StopPropagation, Op::MountRoot, Op::ShowImage { host: root }]);
     let file_b = match scratch {
         Scratch::Memory => {
-            list.push(Op::MountScratch { size_b: limits.scratch_b });
+            list.push(Op::MountScratch { size_b: limits.scratch_b, files: limits.scratch_files });
             None
         }
         Scratch::Directory(dir) => {
             list.push(Op::OpenScratch { dir });
             Some(limits.scratch_b)
         }
+        Scratch::Kept(dir) => {
+            list.push(Op::ReopenScratch { dir });
+            Some(limits.scratch_b)
+        }
     };
     list.push(match source {
-        Some(host) => Op::MountSource { host },
+        Some(host) if has(Wall::Overlay) => Op::MountSource { host },
+        Some(host) => Op::CopySource { host },
         None => Op::BindPart(Part::Src),
     });
     list.extend([Part::Out, Part::Home, Part::Tmp, Part::Shm].map(Op::BindPart));
     list.extend(DEVICES.map(|name| Op::BindDevice { name }));
-    list.extend([Op::LinkDescriptors, Op::MountProc]);
+    list.push(Op::LinkDescriptors);
+    list.extend(has(Wall::Proc).then_some(Op::MountProc));
     list.extend(inputs.iter().map(Op::BindInput));
     list.extend([Op::HandOutDirs, Op::EnterRoot]);
     // Only now: a symbolic link in the source leads nowhere but into the jail.
     list.extend(files.iter().map(Op::WriteFile));
     // Landlock forbids mounting and the filter most of the rest, so they come last.
-    list.extend([
-        Op::FreezeRoot,
-        Op::Limit { limits, file_b },
-        Op::ConnectLog,
-        Op::DropCapabilities,
-        Op::Landlock,
-        Op::FilterSyscalls,
-    ]);
+    list.extend(has(Wall::ReadOnly).then_some(Op::FreezeRoot));
+    list.extend([Op::Limit { limits, file_b }, Op::ConnectStreams]);
+    let seals = [
+        (Wall::Capabilities, Op::DropCapabilities),
+        (Wall::Landlock, Op::Landlock),
+        (Wall::Filter, Op::FilterSyscalls),
+    ];
+    list.extend(seals.into_iter().filter(|(wall, _)| has(*wall)).map(|(_, op)| op));
     list.extend(steps.iter().enumerate().map(|(index, step)| Op::Run { index, step }));
     list
 }
@@ -194,17 +221,24 @@ impl fmt::Display for Op<'_> {
         match self {
             Self::DieWithHelper => f.write_str("leave the session and die with the helper"),
             Self::MapUser => write!(f, "map uid and gid {INSIDE_ID} to the caller's"),
+            Self::HideCgroups => f.write_str("hide the control groups of the host"),
             Self::NameHost => write!(f, "name the host {HOST_NAME}, the domain {DOMAIN_NAME}"),
             Self::RaiseLoopback => f.write_str("bring up the loopback interface"),
             Self::StopPropagation => f.write_str("make all mounts private"),
             Self::MountRoot => f.write_str("mount tmpfs as the new root"),
             Self::ShowImage { host } => {
-                write!(f, "bind the entries of {} read-only in /", host.display())
+                write!(f, "lay {} over the root, read-only", host.display())
             }
-            Self::MountScratch { size_b } => write!(f, "mount {size_b} bytes of tmpfs as scratch"),
+            Self::MountScratch { size_b, files } => {
+                write!(f, "mount tmpfs of {size_b} bytes and {files} files as scratch")
+            }
             Self::OpenScratch { dir } => write!(f, "take {} as scratch", dir.display()),
+            Self::ReopenScratch { dir } => write!(f, "go on in the scratch {}", dir.display()),
             Self::MountSource { host } => {
                 write!(f, "mount overlay on /build/src, over {}", host.display())
+            }
+            Self::CopySource { host } => {
+                write!(f, "copy {} to /build/src", host.display())
             }
             Self::BindPart(part) => write!(f, "bind scratch/{} on /{}", part.name(), part.inside()),
             Self::BindDevice { name } => write!(f, "bind /dev/{name}"),
@@ -213,24 +247,22 @@ impl fmt::Display for Op<'_> {
             Self::BindInput(Input { host, inside }) => {
                 write!(f, "bind {} read-only on {inside}", host.display())
             }
-            Self::HandOutDirs => f.write_str("hand out /build/src and /build/out"),
+            Self::HandOutDirs => f.write_str("hand out /build/src, /build/out and /proc"),
             Self::EnterRoot => f.write_str("pivot into the new root"),
             Self::WriteFile(JailFile { path, bytes, mode }) => {
                 write!(f, "write {} bytes to {path}, mode {mode:o}", bytes.len())
             }
             Self::FreezeRoot => f.write_str("make the root read-only"),
             Self::Limit { limits, file_b } => {
-                let Limits { wall: _, scratch_b: _, open_files, pids, memory_b } = limits;
-                write!(f, "limit open files to {open_files}")?;
-                for (what, limit) in [("processes", pids), ("memory", memory_b), ("a file", file_b)]
-                {
+                write!(f, "limit open files to {}", limits.open_files)?;
+                for (what, limit) in [("processes", &limits.pids), ("a file", file_b)] {
                     if let Some(limit) = limit {
                         write!(f, ", {what} to {limit}")?;
                     }
                 }
                 f.write_str("; umask 022, no address randomisation")
             }
-            Self::ConnectLog => f.write_str("connect stdin to /dev/null, output to the log"),
+            Self::ConnectStreams => f.write_str("connect the standard streams"),
             Self::DropCapabilities => f.write_str("drop all capabilities"),
             Self::Landlock => write!(f, "restrict by landlock: write only in {WRITABLE:?}"),
             Self::FilterSyscalls => f.write_str("filter system calls"),
@@ -243,7 +275,7 @@ impl fmt::Display for Op<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::JailPath;
@@ -266,6 +298,8 @@ mod tests {
             env: BTreeMap::new(),
             limits: Limits { pids: Some(512), ..Limits::default() },
             scratch: Scratch::Memory,
+            sample_every: std::time::Duration::from_secs(3),
+            without: BTreeSet::new(),
         }
     }
 
@@ -281,36 +315,37 @@ mod tests {
         insta::assert_snapshot!(listing(&spec()), @r#"
         0 leave the session and die with the helper
         1 map uid and gid 1000 to the caller's
-        2 name the host kbs, the domain (none)
-        3 bring up the loopback interface
-        4 make all mounts private
-        5 mount tmpfs as the new root
-        6 bind the entries of /images/a read-only in /
-        7 mount 4294967296 bytes of tmpfs as scratch
-        8 mount overlay on /build/src, over /trees/b
-        9 bind scratch/out on /build/out
-        10 bind scratch/home on /build/home
-        11 bind scratch/tmp on /tmp
-        12 bind scratch/shm on /dev/shm
-        13 bind /dev/null
-        14 bind /dev/zero
-        15 bind /dev/full
-        16 bind /dev/random
-        17 bind /dev/urandom
-        18 link /dev/fd, stdin, stdout and stderr
-        19 mount proc on /proc, read-only, processes only
-        20 bind /outputs/c read-only on /build/inputs/c
-        21 hand out /build/src and /build/out
-        22 pivot into the new root
-        23 write 11 bytes to /build/src/.config, mode 644
-        24 make the root read-only
-        25 limit open files to 1024, processes to 512; umask 022, no address randomisation
-        26 connect stdin to /dev/null, output to the log
-        27 drop all capabilities
-        28 restrict by landlock: write only in ["/build/src", "/build/out", "/build/home", "/tmp", "/dev/shm"]
-        29 filter system calls
-        30 run command 0 in /build/src: ["make", "-j2"]
-        31 run command 1 in /: ["true"]
+        2 hide the control groups of the host
+        3 name the host kbs, the domain (none)
+        4 bring up the loopback interface
+        5 make all mounts private
+        6 mount tmpfs as the new root
+        7 lay /images/a over the root, read-only
+        8 mount tmpfs of 4294967296 bytes and 500000 files as scratch
+        9 mount overlay on /build/src, over /trees/b
+        10 bind scratch/out on /build/out
+        11 bind scratch/home on /build/home
+        12 bind scratch/tmp on /tmp
+        13 bind scratch/shm on /dev/shm
+        14 bind /dev/null
+        15 bind /dev/zero
+        16 bind /dev/full
+        17 bind /dev/random
+        18 bind /dev/urandom
+        19 link /dev/fd, stdin, stdout and stderr
+        20 mount proc on /proc, read-only, processes only
+        21 bind /outputs/c read-only on /build/inputs/c
+        22 hand out /build/src, /build/out and /proc
+        23 pivot into the new root
+        24 write 11 bytes to /build/src/.config, mode 644
+        25 make the root read-only
+        26 limit open files to 1024, processes to 512; umask 022, no address randomisation
+        27 connect the standard streams
+        28 drop all capabilities
+        29 restrict by landlock: write only in ["/build/src", "/build/out", "/build/home", "/tmp", "/dev/shm"]
+        30 filter system calls
+        31 run command 0 in /build/src: ["make", "-j2"]
+        32 run command 1 in /: ["true"]
         "#);
     }
 
@@ -329,9 +364,9 @@ mod tests {
             .collect();
         assert_eq!(before.lines().count(), after.lines().count());
         insta::assert_snapshot!(differing.join("\n"), @r#"
-        7 take /scratch/d as scratch
-        8 bind scratch/src on /build/src
-        25 limit open files to 1024, processes to 512, a file to 4294967296; umask 022, no address randomisation
+        8 take /scratch/d as scratch
+        9 bind scratch/src on /build/src
+        26 limit open files to 1024, processes to 512, a file to 4294967296; umask 022, no address randomisation
         "#);
     }
 

@@ -1,6 +1,7 @@
 //! Finding out what this kernel offers, and what to do about what it does not.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     io::{Write, stdout},
     os::fd::OwnedFd,
@@ -10,6 +11,7 @@ use std::{
 
 use rustix::{
     io::Errno,
+    mount::MountAttrFlags,
     process::{getegid, geteuid},
 };
 
@@ -146,7 +148,7 @@ fn works(_done: ()) -> String {
 
 fn try_namespace(namespace: Namespace) -> Layer {
     // All others need a user namespace that permits them.
-    let made = clone_into(&[Namespace::User, namespace]).and_then(|cloned| match cloned {
+    let made = clone_into(&[Namespace::User, namespace], None).and_then(|cloned| match cloned {
         Cloned::Child => exit_now(0),
         Cloned::Parent { pid, pidfd: _ } => sys::process::reap(pid),
     });
@@ -160,7 +162,7 @@ fn try_namespace(namespace: Namespace) -> Layer {
 fn try_inside() -> Result<Vec<Layer>, Errno> {
     let outside = Identity { uid: geteuid(), gid: getegid() };
     let (ours, theirs) = wire::connection()?;
-    match clone_into(&Namespace::ALL)? {
+    match clone_into(&Namespace::ALL, None)? {
         Cloned::Child => {
             let layers = inside(outside);
             let sent = wire::send(&theirs, &layers, &[]);
@@ -182,8 +184,9 @@ fn inside(outside: Identity) -> Vec<Layer> {
     };
     add("user map", Need::Always, map_user(outside), &namespace_fix(Errno::PERM));
     add("loopback", Need::Always, sys::loopback::raise().map_err(Into::into), NAMESPACE_FIX);
-    let stage = stop_propagation().map_err(Into::into).and_then(|()| Stage::new());
-    let scratch = stage.and_then(|stage| Ok((stage.scratch_in_memory(1 << 20)?, stage)));
+    let stage = stop_propagation().map_err(Into::into);
+    let stage = stage.and_then(|()| Stage::new(&BTreeSet::new()));
+    let scratch = stage.and_then(|stage| Ok((stage.scratch_in_memory(1 << 20, 1 << 10)?, stage)));
     let (scratch, stage) = match scratch {
         Ok(made) => made,
         Err(error) => {
@@ -201,7 +204,8 @@ fn inside(outside: Identity) -> Vec<Layer> {
 
 fn try_overlay(scratch: &ScratchSpace) -> Result<(), StageError> {
     let dir = |name| -> Result<OwnedFd, StageError> { scratch.make(name, 0o755) };
-    mount_overlay(&dir("lower")?, &dir("upper")?, &dir("work")?).map(drop)
+    let (lower, upper, work) = (dir("lower")?, dir("upper")?, dir("work")?);
+    mount_overlay(&lower, &upper, &work, MountAttrFlags::empty()).map(drop)
 }
 
 fn try_landlock() -> Vec<Layer> {

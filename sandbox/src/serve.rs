@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::Read,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -20,13 +21,18 @@ use rustix::{
 };
 
 use crate::{
-    JailSpec, Outcome, ResultDirs, SetupFailure, Usage,
+    Console, JailSpec, Limit, Outcome, ResultDirs, Scratch, SetupFailure, Usage, Wall,
+    cgroup::{Cgroup, JailGroup},
     child::{self, Child, Identity},
-    filter, probe,
+    console::ConsoleKind,
+    filter,
+    meter::{Look, Meter, Place},
+    probe,
     sys::{
         self,
         clone::{Cloned, Namespace, clone_into},
     },
+    walk::{Measured, Walk},
     wire::{self, FromHelper, FromJail, ToHelper},
 };
 
@@ -40,9 +46,10 @@ pub(crate) const PROBE_ARGUMENT: &str = "__kbs-jail-probe";
 /// Call it first in `main`, before any thread is started.
 #[expect(clippy::exit, reason = "the process was started for this and nothing else")]
 pub fn helper_main_if_asked() {
-    let asked = std::env::args_os().nth(1);
+    let mut arguments = std::env::args_os().skip(1);
+    let asked = arguments.next();
     let status = match asked.as_ref().and_then(|argument| argument.to_str()) {
-        Some(HELPER_ARGUMENT) => match serve() {
+        Some(HELPER_ARGUMENT) => match serve(arguments.next().as_deref().map(Path::new)) {
             Ok(()) => 0,
             Err(_) => 70,
         },
@@ -52,8 +59,12 @@ pub fn helper_main_if_asked() {
     std::process::exit(status);
 }
 
+/// A scratch on disk is measured this long after the start, and then with such pauses.
+const FIRST_WALK: Duration = Duration::from_millis(500);
+const WALK_PAUSE: Duration = Duration::from_secs(1);
+
 /// Serves the connection on standard input until it ends, and then kills every jail.
-fn serve() -> Result<(), Errno> {
+fn serve(cgroup: Option<&Path>) -> Result<(), Errno> {
     if socket_type(stdin())? != SocketType::SEQPACKET {
         return Err(Errno::NOTSOCK);
     }
@@ -67,8 +78,12 @@ fn serve() -> Result<(), Errno> {
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
 
-    let mut server =
-        Server { daemon, outside: Identity { uid: geteuid(), gid: getegid() }, jails: Vec::new() };
+    let mut server = Server {
+        daemon,
+        outside: Identity { uid: geteuid(), gid: getegid() },
+        cgroup: cgroup.map(Cgroup::at),
+        jails: Vec::new(),
+    };
     // Compiled here, every jail inherits it.
     let _compiled = &*filter::PROGRAM;
     let served = server.serve();
@@ -79,6 +94,7 @@ fn serve() -> Result<(), Errno> {
 struct Server {
     daemon: OwnedFd,
     outside: Identity,
+    cgroup: Option<Cgroup>,
     jails: Vec<Jail>,
 }
 
@@ -87,81 +103,93 @@ struct Jail {
     id: u64,
     pid: Pid,
     pidfd: OwnedFd,
+    spec: JailSpec,
     /// The connection to the first process, until it ends.
     connection: Option<OwnedFd>,
     started: Instant,
     deadline: Option<Instant>,
+    /// Its control group.
+    group: Option<JailGroup>,
+    /// Once there is something to measure.
+    meter: Option<Meter>,
+    walks: Option<Walks>,
     /// Why we killed it, if we did.
     killed: Option<Outcome>,
     dirs: Option<ResultDirs>,
+    copied: bool,
     /// Whether the daemon knows the end.
     told: bool,
 }
 
-/// What a poll saw.
-#[derive(Default)]
-struct Ready {
-    daemon: bool,
-    connections: Vec<usize>,
-    ended: Vec<usize>,
+/// The walks through a scratch on disk.
+struct Walks {
+    dir: OwnedFd,
+    /// The jail's user namespace.
+    user: OwnedFd,
+    now: Option<Walk>,
+    next: Instant,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy)]
+enum Source {
+    Daemon,
+    Said(usize),
+    Walked(usize),
+    Ended(usize),
 }
 
 impl Server {
     fn serve(&mut self) -> Result<(), Errno> {
         loop {
-            let ready = self.wait()?;
-            // What a jail said before it ended comes first.
-            for index in ready.connections {
-                self.hear(index)?;
+            let mut asked = false;
+            // What a jail said before it ended comes first, and ends come from the last jail to the
+            // first, because each takes its jail off the list.
+            for source in self.wait()? {
+                match source {
+                    Source::Daemon => asked = true,
+                    Source::Said(index) => self.hear(index)?,
+                    Source::Walked(index) => self.jails[index].end_walk(),
+                    Source::Ended(index) => self.bury(index)?,
+                }
             }
-            for index in ready.ended.into_iter().rev() {
-                self.bury(index)?;
-            }
-            self.enforce_deadlines()?;
-            if ready.daemon {
+            self.look_at_jails()?;
+            if asked {
                 match wire::receive::<ToHelper>(&self.daemon)? {
                     None => return Ok(()),
-                    Some((ToHelper::Run { id }, fds)) => self.start(id, fds)?,
+                    Some((ToHelper::Run { id, console }, fds)) => self.start(id, console, fds)?,
                     Some((ToHelper::Kill { id }, _)) => self.kill(id)?,
                 }
             }
         }
     }
 
-    /// Waits until something happens or the next deadline is due.
-    fn wait(&self) -> Result<Ready, Errno> {
-        let mut polled = vec![PollFd::new(&self.daemon, PollFlags::IN)];
-        for jail in &self.jails {
-            polled.push(PollFd::new(&jail.pidfd, PollFlags::IN));
-            // A closed connection stays in the list, asked for nothing, to keep the order simple.
-            polled.push(match &jail.connection {
-                Some(connection) => PollFd::new(connection, PollFlags::IN),
-                None => PollFd::new(&jail.pidfd, PollFlags::empty()),
-            });
+    /// Waits until something happens or a jail must be looked at.
+    fn wait(&self) -> Result<Vec<Source>, Errno> {
+        let mut polled = vec![(Source::Daemon, self.daemon.as_fd())];
+        for (index, jail) in self.jails.iter().enumerate() {
+            polled.extend(jail.connection.iter().map(|fd| (Source::Said(index), fd.as_fd())));
+            let walk = jail.walks.as_ref().and_then(|walks| walks.now.as_ref());
+            polled.extend(walk.map(|walk| (Source::Walked(index), walk.answer().as_fd())));
         }
-        let next =
-            self.jails.iter().filter(|jail| !jail.told).filter_map(|jail| jail.deadline).min();
-        let timeout = next.map(|deadline| timespec(deadline - Instant::now().min(deadline)));
-        match poll(&mut polled, timeout.as_ref()) {
-            Err(Errno::INTR) => return Ok(Ready::default()),
+        let ends = self.jails.iter().enumerate().rev();
+        polled.extend(ends.map(|(index, jail)| (Source::Ended(index), jail.pidfd.as_fd())));
+        let mut fds: Vec<PollFd<'_>> =
+            polled.iter().map(|(_, fd)| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        let next = self.jails.iter().filter_map(Jail::next_look).min();
+        let timeout = next.map(|next| timespec(next.saturating_duration_since(Instant::now())));
+        match poll(&mut fds, timeout.as_ref()) {
+            Err(Errno::INTR) => return Ok(Vec::new()),
             other => other?,
         };
-        let mut ready = Ready { daemon: !polled[0].revents().is_empty(), ..Ready::default() };
-        for (index, pair) in polled[1..].chunks_exact(2).enumerate() {
-            if !pair[0].revents().is_empty() {
-                ready.ended.push(index);
-            }
-            if self.jails[index].connection.is_some() && !pair[1].revents().is_empty() {
-                ready.connections.push(index);
-            }
-        }
-        Ok(ready)
+        let ready = polled.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty());
+        Ok(ready.map(|((source, _), _)| *source).collect())
     }
 
     /// Starts a jail, or tells why not.
-    fn start(&mut self, id: u64, fds: Vec<OwnedFd>) -> Result<(), Errno> {
+    fn start(&mut self, id: u64, console: ConsoleKind, fds: Vec<OwnedFd>) -> Result<(), Errno> {
         let started = Instant::now();
-        let error = match self.try_start(id, fds, started) {
+        let error = match self.try_start(id, (console, fds), started) {
             Ok(jail) => {
                 let pid = jail.pid.as_raw_nonzero().get();
                 self.jails.push(jail);
@@ -171,14 +199,15 @@ impl Server {
         };
         let outcome = Outcome::SetupFailed(error);
         let usage = Usage::default();
-        let message = FromHelper::Finished { id, outcome, usage, took: started.elapsed() };
+        let took = started.elapsed();
+        let message = FromHelper::Finished { id, outcome, usage, took, copied: false };
         wire::send(&self.daemon, &message, &[])
     }
 
     fn try_start(
         &self,
         id: u64,
-        fds: Vec<OwnedFd>,
+        (console, mut fds): (ConsoleKind, Vec<OwnedFd>),
         started: Instant,
     ) -> Result<Jail, SetupFailure> {
         let failed = |what: &str| {
@@ -191,17 +220,24 @@ impl Server {
                 help: None,
             }
         };
-        let [spec, log] =
-            <[OwnedFd; 2]>::try_from(fds).map_err(|_| failed("take the request")(Errno::BADMSG))?;
-        let spec = read_spec(spec).map_err(failed("read the spec"))?;
+        if fds.is_empty() {
+            return Err(failed("take the request")(Errno::BADMSG));
+        }
+        let spec = read_spec(fds.remove(0)).map_err(failed("read the spec"))?;
+        let console = Console::new(console, fds).map_err(failed("take the streams"))?;
         let (ours, theirs) = wire::connection().map_err(failed("connect to the jail"))?;
-        let cloned = clone_into(&Namespace::ALL).map_err(|errno| SetupFailure {
+        let group = self.cgroup.as_ref().map(|all| all.make(id, &spec.limits, &spec.scratch));
+        let group = group.transpose().map_err(failed("make the control group"))?;
+        let place = group.as_ref().map(JailGroup::open).transpose();
+        let place = place.map_err(failed("open the control group"))?;
+        let cloned = clone_into(&namespaces(&spec), place.as_ref());
+        let cloned = cloned.map_err(|errno| SetupFailure {
             help: Some(probe::namespace_fix(errno)),
             ..failed("create the namespaces")(errno)
         })?;
         match cloned {
             Cloned::Child => {
-                child::live(Child { spec: &spec, outside: self.outside, log, helper: theirs })
+                child::live(Child { spec: &spec, outside: self.outside, console, helper: theirs })
             }
             Cloned::Parent { pid, pidfd } => Ok(Jail {
                 id,
@@ -210,9 +246,14 @@ impl Server {
                 connection: Some(ours),
                 started,
                 deadline: spec.limits.wall.and_then(|wall| started.checked_add(wall)),
+                group,
+                meter: None,
+                walks: None,
                 killed: None,
                 dirs: None,
+                copied: false,
                 told: false,
+                spec,
             }),
         }
     }
@@ -222,12 +263,14 @@ impl Server {
         let jail = &mut self.jails[index];
         let Some(connection) = &jail.connection else { return Ok(()) };
         match wire::receive(connection) {
-            Ok(Some((FromJail::Dirs, fds))) => {
-                if let Ok([src, out]) = <[OwnedFd; 2]>::try_from(fds) {
-                    jail.dirs = Some(ResultDirs { src, out });
+            Ok(Some((FromJail::Dirs { copied }, fds))) => {
+                jail.copied = copied;
+                if let Ok(fds) = <[OwnedFd; 4]>::try_from(fds) {
+                    jail.measure(fds)?;
                 }
             }
             Ok(Some((FromJail::Over { outcome, usage }, _))) => {
+                jail.connection = None;
                 tell(&self.daemon, jail, outcome, usage)?;
             }
             // Nonsense from a jail is the jail's end, not the helper's.
@@ -241,18 +284,35 @@ impl Server {
         while self.jails[index].connection.is_some() {
             self.hear(index)?;
         }
-        let mut jail = self.jails.swap_remove(index);
+        let mut jail = self.jails.remove(index);
         let (signal, usage) = sys::process::reap(jail.pid)?;
         let outcome = jail.killed.take().unwrap_or(Outcome::Lost { signal });
-        tell(&self.daemon, &mut jail, outcome, usage)
+        tell(&self.daemon, &mut jail, outcome, usage)?;
+        jail.end_walk();
+        if let Some(group) = jail.group.take() {
+            group.remove();
+        }
+        Ok(())
     }
 
-    fn enforce_deadlines(&mut self) -> Result<(), Errno> {
+    /// Measures the jails whose time has come, and kills those that have passed a limit.
+    fn look_at_jails(&mut self) -> Result<(), Errno> {
         let now = Instant::now();
-        for jail in &mut self.jails {
-            if !jail.told && jail.deadline.is_some_and(|deadline| deadline <= now) {
-                jail.deadline = None;
-                jail.kill(Outcome::TimedOut)?;
+        for jail in self.jails.iter_mut().filter(|jail| !jail.told && jail.killed.is_none()) {
+            if jail.deadline.is_some_and(|deadline| deadline <= now) {
+                jail.kill(Outcome::Exceeded(Limit::Wall))?;
+                continue;
+            }
+            jail.begin_walk(now);
+            let Some(meter) = jail.meter.as_mut().filter(|meter| meter.next() <= now) else {
+                continue;
+            };
+            let Look { passed, report } = meter.look(jail.group.as_ref());
+            if let Some(sample) = report {
+                wire::send(&self.daemon, &FromHelper::Sample { id: jail.id, sample }, &[])?;
+            }
+            if let Some(limit) = passed {
+                jail.kill(Outcome::Exceeded(limit))?;
             }
         }
         Ok(())
@@ -286,17 +346,98 @@ impl Jail {
             other => other,
         }
     }
+
+    /// When it must be looked at, if nothing happens before.
+    fn next_look(&self) -> Option<Instant> {
+        if self.told || self.killed.is_some() {
+            return None;
+        }
+        let walk = self.walks.as_ref().filter(|walks| walks.now.is_none()).map(|walks| walks.next);
+        [self.deadline, self.meter.as_ref().map(Meter::next), walk].into_iter().flatten().min()
+    }
+
+    /// Takes what it is measured with: `/build/src`, `/build/out`, `/proc`, the user namespace.
+    fn measure(&mut self, [src, out, proc, user]: [OwnedFd; 4]) -> Result<(), Errno> {
+        let place = match &self.spec.scratch {
+            Scratch::Memory => Place::Memory,
+            Scratch::Directory(dir) | Scratch::Kept(dir) => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let dir = open(dir, flags, Mode::empty())?;
+                let next = self.started + FIRST_WALK;
+                self.walks = Some(Walks { dir, user, now: None, next });
+                Place::Disk
+            }
+        };
+        let scratch = (fcntl_dupfd_cloexec(&out, 3)?, place);
+        let JailSpec { limits, sample_every, .. } = &self.spec;
+        self.meter = Some(Meter::new(proc, scratch, limits.clone(), *sample_every, self.started));
+        self.dirs = Some(ResultDirs { src, out });
+        Ok(())
+    }
+
+    /// Starts to measure a scratch on disk, if it is time.
+    fn begin_walk(&mut self, now: Instant) {
+        let Some(walks) = &mut self.walks else { return };
+        if walks.now.is_none() && walks.next <= now {
+            match Walk::start(&walks.dir, &walks.user) {
+                Ok(walk) => walks.now = Some(walk),
+                Err(_) => self.take_walk(Measured::TOO_MUCH, Duration::ZERO),
+            }
+        }
+    }
+
+    /// Takes what a walk has found.
+    fn end_walk(&mut self) {
+        if let Some(walk) = self.walks.as_mut().and_then(|walks| walks.now.take()) {
+            let (measured, took) = walk.end();
+            self.take_walk(measured, took);
+        }
+    }
+
+    fn take_walk(&mut self, measured: Measured, took: Duration) {
+        if let Some(meter) = &mut self.meter {
+            meter.walked(measured);
+        }
+        if let Some(walks) = &mut self.walks {
+            walks.next = Instant::now() + WALK_PAUSE.max(took * 20);
+        }
+    }
 }
 
-/// Tells the daemon how a jail ended, once.
+/// The namespaces that a jail gets when it is made.
+fn namespaces(spec: &JailSpec) -> Vec<Namespace> {
+    let walls = [
+        (Wall::NetNamespace, Namespace::Net),
+        (Wall::PidNamespace, Namespace::Pid),
+        (Wall::IpcNamespace, Namespace::Ipc),
+        (Wall::UtsNamespace, Namespace::Uts),
+    ];
+    let chosen = walls.into_iter().filter(|(wall, _)| !spec.without.contains(wall));
+    [Namespace::User, Namespace::Mount]
+        .into_iter()
+        .chain(chosen.map(|(_, namespace)| namespace))
+        .collect()
+}
+
+/// Tells the daemon how a jail ended, once. A limit that it has passed comes before what it says
+/// itself.
 fn tell(daemon: &OwnedFd, jail: &mut Jail, outcome: Outcome, usage: Usage) -> Result<(), Errno> {
     if std::mem::replace(&mut jail.told, true) {
         return Ok(());
     }
+    let (usage, passed) = match jail.meter.take() {
+        Some(meter) => meter.end(usage, jail.group.as_ref()),
+        None => (usage, None),
+    };
+    let outcome = match (outcome, passed) {
+        (outcome @ (Outcome::Killed | Outcome::Exceeded(_) | Outcome::SetupFailed(_)), _)
+        | (outcome, None) => outcome,
+        (_, Some(limit)) => Outcome::Exceeded(limit),
+    };
     let dirs = jail.dirs.take();
     let fds: Vec<_> = dirs.iter().flat_map(|d| [d.src.as_fd(), d.out.as_fd()]).collect();
-    let message =
-        FromHelper::Finished { id: jail.id, outcome, usage, took: jail.started.elapsed() };
+    let (id, took, copied) = (jail.id, jail.started.elapsed(), jail.copied);
+    let message = FromHelper::Finished { id, outcome, usage, took, copied };
     wire::send(daemon, &message, &fds)
 }
 

@@ -1,10 +1,14 @@
 //! What a jail is: pure data, complete before the first system call.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JailPath, Limits, SpecError};
+use crate::{JailPath, Limits, SpecError, Wall};
 
 /// One jail: what it shows, what it runs, what it may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,10 @@ pub struct JailSpec {
     pub limits: Limits,
     /// Where written bytes go.
     pub scratch: Scratch,
+    /// How often to tell what the jail holds.
+    pub sample_every: Duration,
+    /// Walls that are left out.
+    pub without: BTreeSet<Wall>,
 }
 
 /// A host file or directory shown in the jail, read-only.
@@ -69,6 +77,8 @@ pub enum Scratch {
     /// [`remove_scratch`](crate::remove_scratch)): `upper` and `work`, or `src`; `out`, `home`,
     /// `tmp`, `shm`.
     Directory(PathBuf),
+    /// What an earlier jail of the same source left in a [`Scratch::Directory`], to go on with.
+    Kept(PathBuf),
 }
 
 impl JailSpec {
@@ -77,10 +87,21 @@ impl JailSpec {
     /// # Errors
     /// [`SpecError`], naming the first thing that is wrong.
     pub fn check(&self) -> Result<(), SpecError> {
-        let Self { root, source, inputs, files, steps, env, limits, scratch } = self;
+        let Self {
+            root,
+            source,
+            inputs,
+            files,
+            steps,
+            env,
+            limits,
+            scratch,
+            sample_every: _,
+            without: _,
+        } = self;
         let dir = match scratch {
             Scratch::Memory => None,
-            Scratch::Directory(dir) => Some(dir),
+            Scratch::Directory(dir) | Scratch::Kept(dir) => Some(dir),
         };
         let host = inputs.iter().map(|input| &input.host);
         if let Some(path) =
@@ -143,6 +164,8 @@ mod tests {
             env: BTreeMap::new(),
             limits: Limits::default(),
             scratch: Scratch::Memory,
+            sample_every: Duration::from_secs(3),
+            without: BTreeSet::new(),
         }
     }
 

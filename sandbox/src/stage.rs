@@ -5,6 +5,7 @@
 //! reached through a descriptor only.
 
 use std::{
+    collections::BTreeSet,
     ffi::CStr,
     fmt,
     os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -27,7 +28,8 @@ use rustix::{
 };
 
 use crate::{
-    Input, JailFile, JailPath, Part, ResultDirs,
+    Input, JailFile, JailPath, Part, Wall,
+    copy::copy_tree,
     sys::mount::{Reach, restrict},
 };
 
@@ -63,11 +65,14 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 /// Never opens what a symbolic link leads to.
 const LOOK_HERE: OFlags = LOOK.union(OFlags::NOFOLLOW);
-const SAFE: MountAttrFlags =
-    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
-const READ_ONLY: MountAttrFlags = SAFE.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
+const NO_SET_ID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+const NO_DEVICES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
+const NO_PROGRAMS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
+const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 /// Entries of the image that are not shown, because the jail has its own.
 const OWN: [&[u8]; 7] = [b".", b"..", b"build", b"dev", b"proc", b"sys", b"tmp"];
+/// Directories of ours that would show what the image has of that name.
+const COVERED: [&str; 2] = ["build", "dev"];
 /// Directories of the new root that always exist.
 const SKELETON: [&str; 10] = [
     "build",
@@ -87,9 +92,23 @@ pub(crate) fn stop_propagation() -> Result<(), Errno> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
 
+/// Takes the old root away, which lies over the new one.
+pub(crate) fn leave_old_root() -> Result<(), Errno> {
+    unmount(".", UnmountFlags::DETACH)?;
+    chdir("/")
+}
+
 /// The new root while it is being built.
 pub(crate) struct Stage {
+    /// What holds our own directories.
+    skeleton: OwnedFd,
+    /// The new root: the image over the skeleton, or the skeleton with the image's entries in it.
     root: OwnedFd,
+    /// What is still written to, until it is frozen.
+    own: Vec<OwnedFd>,
+    read_only: MountAttrFlags,
+    safe: MountAttrFlags,
+    hides_first: bool,
 }
 
 /// Where the jail's bytes go: a directory that the jail does not see as such.
@@ -97,21 +116,55 @@ pub(crate) struct ScratchSpace {
     dir: OwnedFd,
 }
 
+/// How the source is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Below a writable layer.
+    Layered,
+    /// As a copy.
+    Copied,
+}
+
 impl Stage {
     /// Lays an empty root over the old one.
-    pub(crate) fn new() -> Result<Self, StageError> {
-        let root = new_mount("tmpfs", &[("mode", "0755")], SAFE)?;
-        move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    pub(crate) fn new(without: &BTreeSet<Wall>) -> Result<Self, StageError> {
+        let unless = |wall, flags| {
+            if without.contains(&wall) { MountAttrFlags::empty() } else { flags }
+        };
+        let safe = unless(Wall::SafeMounts, NO_SET_ID | NO_DEVICES);
+        let skeleton = new_mount("tmpfs", &[("mode", "0755")], safe)?;
+        move_mount(&skeleton, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         for path in SKELETON {
-            mkdirat(&root, path, Mode::from_raw_mode(0o755)).about(path)?;
+            mkdirat(&skeleton, path, Mode::from_raw_mode(0o755)).about(path)?;
         }
-        Ok(Self { root })
+        let root = openat(&skeleton, ".", LOOK | DIRECTORY, Mode::empty())?;
+        let read_only = unless(Wall::ReadOnly, READ_ONLY);
+        let hides_first = !without.contains(&Wall::HiddenFirst);
+        Ok(Self { skeleton, root, own: Vec::new(), read_only, safe, hides_first })
     }
 
-    /// Shows every entry of an image's top directory, read-only.
-    pub(crate) fn show_image(&self, host: &Path) -> Result<(), StageError> {
+    /// Shows the image. One overlay names no directory of the host in the jail's table of mounts,
+    /// and ends faster than a mount for every entry; the entries are for where it cannot be.
+    pub(crate) fn show_image(&mut self, host: &Path) -> Result<(), StageError> {
         let image = open(host, OFlags::RDONLY | DIRECTORY, Mode::empty())?;
-        for entry in Dir::read_from(&image)? {
+        // An overlay without an upper layer is read-only whatever its attributes.
+        let layered = match mount_image(&self.skeleton, &image, self.safe) {
+            Ok(root) if self.read_only == READ_ONLY => root,
+            _ => return self.show_entries(&image),
+        };
+        move_mount(&layered, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        self.root = layered;
+        for name in COVERED {
+            let tree = clone_tree(&self.skeleton, name, self.safe, Reach::Mount)?;
+            attach(&tree, &self.look(name)?)?;
+            self.own.push(tree);
+        }
+        Ok(())
+    }
+
+    /// Shows every entry of an image's top directory.
+    fn show_entries(&mut self, image: &OwnedFd) -> Result<(), StageError> {
+        for entry in Dir::read_from(image)? {
             let entry = entry?;
             let name = entry.file_name();
             if OWN.contains(&name.to_bytes()) {
@@ -119,13 +172,14 @@ impl Stage {
             }
             let kind = match entry.file_type() {
                 FileType::Unknown => {
-                    let stat = statat(&image, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    let stat = statat(image, name, AtFlags::SYMLINK_NOFOLLOW)?;
                     FileType::from_raw_mode(stat.st_mode)
                 }
                 known => known,
             };
-            self.show_entry(&image, name, kind).about(name.to_string_lossy())?;
+            self.show_entry(image, name, kind).about(name.to_string_lossy())?;
         }
+        self.own.push(self.skeleton.try_clone().map_err(|_| Errno::MFILE)?);
         Ok(())
     }
 
@@ -146,56 +200,91 @@ impl Stage {
             // A build has no use for sockets and devices of its image.
             _ => return Ok(()),
         }
-        let tree = clone_tree(image, name, READ_ONLY, Reach::Tree)?;
+        let tree = clone_tree(image, name, self.read_only | self.safe, Reach::Tree)?;
         attach(&tree, &openat(&self.root, name, LOOK_HERE, Mode::empty())?)?;
         Ok(())
     }
 
     /// Makes scratch space in memory. Its mount stays hidden below the jail's `/tmp`, because only
     /// directories of a mount that is attached somewhere can be bound.
-    pub(crate) fn scratch_in_memory(&self, size_b: u64) -> Result<ScratchSpace, StageError> {
-        let size = size_b.to_string();
-        let dir = new_mount("tmpfs", &[("mode", "0700"), ("size", &size)], SAFE)?;
+    pub(crate) fn scratch_in_memory(
+        &self,
+        size_b: u64,
+        files: u64,
+    ) -> Result<ScratchSpace, StageError> {
+        let (size, files) = (size_b.to_string(), files.to_string());
+        let options = [("mode", "0700"), ("size", &size), ("nr_inodes", &files)];
+        let dir = new_mount("tmpfs", &options, self.safe)?;
         attach(&dir, &self.look("tmp")?)?;
         let dir = openat(&dir, ".", OFlags::RDONLY | DIRECTORY, Mode::empty())?;
         Ok(ScratchSpace { dir })
     }
 
-    /// Shows the source, with a writable layer over it.
+    /// Shows the source, with a writable layer over it, or copies it where the kernel says that
+    /// one of the file systems cannot be a layer.
     pub(crate) fn mount_source(
         &self,
         scratch: &ScratchSpace,
         host: &Path,
-    ) -> Result<(), StageError> {
-        // Without them the mount would succeed, and fail the build when it replaces a directory.
-        scratch.check_xattrs().about("user xattrs on the scratch space")?;
+    ) -> Result<Shown, StageError> {
         let lower = open(host, LOOK | DIRECTORY, Mode::empty()).about("the source")?;
-        let upper = scratch.make("upper", 0o755)?;
-        let work = scratch.make("work", 0o755)?;
-        attach(&mount_overlay(&lower, &upper, &work)?, &self.look("build/src")?)
+        // Without them the mount would succeed, and fail the build when it replaces a directory.
+        let layered = match scratch.check_xattrs() {
+            Ok(()) => {
+                let upper = scratch.make("upper", 0o755)?;
+                mount_overlay(&lower, &upper, &scratch.make_work()?, self.safe)
+            }
+            Err(errno) => Err(errno).about("user xattrs on the scratch space"),
+        };
+        match layered {
+            Ok(overlay) => {
+                attach(&overlay, &self.look("build/src")?)?;
+                Ok(Shown::Layered)
+            }
+            Err(error) if matches!(error.errno, Errno::INVAL | Errno::OPNOTSUPP) => {
+                self.copy_source(scratch, host)?;
+                Ok(Shown::Copied)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Shows a copy of the source.
+    pub(crate) fn copy_source(
+        &self,
+        scratch: &ScratchSpace,
+        host: &Path,
+    ) -> Result<(), StageError> {
+        let from = open(host, OFlags::RDONLY | DIRECTORY, Mode::empty()).about("the source")?;
+        let to = scratch.make(Part::Src.name(), Part::Src.mode())?;
+        if is_empty(&to, c".")? {
+            copy_tree(&from, &to).about("copying the source")?;
+        }
+        self.bind_part(scratch, Part::Src)
     }
 
     /// Shows a part of the scratch space.
     pub(crate) fn bind_part(&self, scratch: &ScratchSpace, part: Part) -> Result<(), StageError> {
         scratch.make(part.name(), part.mode())?;
-        let tree = clone_tree(&scratch.dir, part.name(), SAFE, Reach::Mount)?;
+        let tree = clone_tree(&scratch.dir, part.name(), self.safe, Reach::Mount)?;
         attach(&tree, &self.look(part.inside())?)
     }
 
-    /// Shows a device of the host.
+    /// Shows a device of the host. Read-only means its mode and times: who owns the device could
+    /// change them, and that is the daemon's user. What is written to it goes to its driver.
     pub(crate) fn bind_device(&self, name: &str) -> Result<(), StageError> {
         let path = format!("dev/{name}");
-        create_empty(&self.root, path.as_str())?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        create_empty(&self.skeleton, path.as_str())?;
+        let attributes = NO_SET_ID | NO_PROGRAMS | self.read_only;
         let tree = clone_tree(CWD, format!("/{path}"), attributes, Reach::Mount)?;
         attach(&tree, &self.look(&path)?)
     }
 
     /// Makes the usual names for a process's own descriptors.
     pub(crate) fn link_descriptors(&self) -> Result<(), Errno> {
-        symlinkat("/proc/self/fd", &self.root, "dev/fd")?;
+        symlinkat("/proc/self/fd", &self.skeleton, "dev/fd")?;
         for (number, name) in ["dev/stdin", "dev/stdout", "dev/stderr"].into_iter().enumerate() {
-            symlinkat(format!("/proc/self/fd/{number}"), &self.root, name)?;
+            symlinkat(format!("/proc/self/fd/{number}"), &self.skeleton, name)?;
         }
         Ok(())
     }
@@ -203,15 +292,17 @@ impl Stage {
     /// Mounts a `/proc` that has the jail's processes, and nothing of the host. Process 1, which
     /// nobody may trace, is hidden.
     pub(crate) fn mount_proc(&self) -> Result<(), StageError> {
-        let attributes = READ_ONLY | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        let options = [("subset", "pid"), ("hidepid", "ptraceable")];
+        let attributes = READ_ONLY | NO_SET_ID | NO_DEVICES | NO_PROGRAMS;
+        let hidden = if self.hides_first { "ptraceable" } else { "off" };
+        let options = [("subset", "pid"), ("hidepid", hidden)];
         attach(&new_mount("proc", &options, attributes)?, &self.look("proc")?)
     }
 
     /// Shows an input, making the directories on the way.
     pub(crate) fn bind_input(&self, input: &Input) -> Result<(), StageError> {
         let Input { host, inside } = input;
-        let tree = clone_tree(CWD, host, READ_ONLY, Reach::Tree).about("the input")?;
+        let attributes = self.read_only | self.safe;
+        let tree = clone_tree(CWD, host, attributes, Reach::Tree).about("the input")?;
         let (parent, name) = self.make_parent(inside)?;
         if FileType::from_raw_mode(fstat(&tree)?.st_mode) == FileType::Directory {
             make_dir(&parent, name)?;
@@ -221,19 +312,18 @@ impl Stage {
         attach(&tree, &openat(&parent, name, LOOK_HERE, Mode::empty())?)
     }
 
-    /// Opens the directories that the caller reads when the jail is over.
-    pub(crate) fn result_dirs(&self) -> Result<ResultDirs, Errno> {
+    /// Opens what the caller reads while the jail runs and when it is over: `/build/src`,
+    /// `/build/out`, `/proc`.
+    pub(crate) fn hand_out(&self) -> Result<[OwnedFd; 3], Errno> {
         let dir = |path| openat(&self.root, path, OFlags::RDONLY | DIRECTORY, Mode::empty());
-        Ok(ResultDirs { src: dir("build/src")?, out: dir("build/out")? })
+        Ok([dir("build/src")?, dir("build/out")?, dir("proc")?])
     }
 
-    /// Makes the new root the only one.
+    /// Makes the new root the root, over the old one.
     pub(crate) fn enter(&self) -> Result<(), Errno> {
         fchdir(&self.root)?;
         // Puts the old root on top of the new one, from where it is taken away.
-        pivot_root(".", ".")?;
-        unmount(".", UnmountFlags::DETACH)?;
-        chdir("/")
+        pivot_root(".", ".")
     }
 
     /// Writes a file, replacing a file or symbolic link of that name.
@@ -254,9 +344,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Makes the root, and what was written to it, read-only.
+    /// Makes our own directories, and what was written to them, read-only.
     pub(crate) fn freeze(&self) -> Result<(), Errno> {
-        restrict(&self.root, READ_ONLY, Reach::Mount)
+        self.own.iter().try_for_each(|mount| restrict(mount, READ_ONLY, Reach::Mount))
     }
 
     /// Finds a path whose directories are all ours.
@@ -281,11 +371,16 @@ impl Stage {
 impl ScratchSpace {
     /// Takes a host directory, which must be empty: what an earlier jail left would be seen.
     pub(crate) fn on_disk(dir: &Path) -> Result<Self, StageError> {
-        let dir = open(dir, OFlags::RDONLY | DIRECTORY, Mode::empty())?;
-        if !is_empty(&dir, c".")? {
+        let space = Self::reopened(dir)?;
+        if !is_empty(&space.dir, c".")? {
             return Err(Errno::NOTEMPTY.into());
         }
-        Ok(Self { dir })
+        Ok(space)
+    }
+
+    /// Takes a host directory with all that an earlier jail left in it.
+    pub(crate) fn reopened(dir: &Path) -> Result<Self, StageError> {
+        Ok(Self { dir: open(dir, OFlags::RDONLY | DIRECTORY, Mode::empty())? })
     }
 
     /// Fails where files cannot carry the attributes that an overlay keeps in its upper layer.
@@ -294,31 +389,73 @@ impl ScratchSpace {
         fremovexattr(&self.dir, "user.kbs")
     }
 
-    /// Makes a directory in it, and opens it.
+    /// Makes the directory that an overlay works in. One that was used is no good again: the overlay
+    /// of the earlier jail left a mark in it that nothing was written to disk.
+    fn make_work(&self) -> Result<OwnedFd, StageError> {
+        const TRIES: u32 = 1000;
+        for number in 0..TRIES {
+            let name = format!("work-{number}");
+            match mkdirat(&self.dir, &name, Mode::RWXU) {
+                Ok(()) => return self.make(&name, 0o700),
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno).about(name),
+            }
+        }
+        Err(Errno::EXIST.into())
+    }
+
+    /// Makes a directory in it if it is not there, and opens it.
     pub(crate) fn make(&self, name: &str, mode: u32) -> Result<OwnedFd, StageError> {
-        mkdirat(&self.dir, name, Mode::from_raw_mode(mode)).about(name)?;
+        match mkdirat(&self.dir, name, Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).about(name),
+        }
         Ok(openat(&self.dir, name, OFlags::RDONLY | DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?)
     }
 }
 
-/// Makes an overlay that is not attached anywhere yet.
+/// Makes an overlay with a writable layer, which is not attached anywhere yet.
 pub(crate) fn mount_overlay(
     lower: &OwnedFd,
     upper: &OwnedFd,
     work: &OwnedFd,
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, StageError> {
+    let layers = [("lowerdir", lower), ("upperdir", upper), ("workdir", work)];
+    // Nobody mounts these layers again, so nothing needs to reach a disk when this one goes.
+    overlay(&layers.map(|(key, dir)| (key, by_number(dir))), &["userxattr", "volatile"], attributes)
+}
+
+/// Makes a read-only overlay of our own directories over an image's.
+fn mount_image(
+    skeleton: &OwnedFd,
+    image: &OwnedFd,
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, StageError> {
+    let layers = format!("{}:{}", by_number(skeleton), by_number(image));
+    overlay(&[("lowerdir", layers)], &["userxattr"], attributes)
+}
+
+/// A name for an open directory that holds nothing of what separates options, and tells nothing of
+/// the host.
+fn by_number(dir: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", dir.as_raw_fd())
+}
+
+fn overlay(
+    layers: &[(&str, String)],
+    flags: &[&str],
+    attributes: MountAttrFlags,
 ) -> Result<OwnedFd, StageError> {
     let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    // Not by name: a name may hold what separates options.
-    for (key, dir) in [("lowerdir", lower), ("upperdir", upper), ("workdir", work)] {
-        let value = format!("/proc/self/fd/{}", dir.as_raw_fd());
-        fsconfig_set_string(overlay.as_fd(), key, value.as_str()).about(key)?;
+    for (key, value) in layers {
+        fsconfig_set_string(overlay.as_fd(), *key, value.as_str()).about(key)?;
     }
-    // Nobody mounts these layers again, so nothing needs to reach a disk when this one goes.
-    for flag in ["userxattr", "volatile"] {
-        fsconfig_set_flag(overlay.as_fd(), flag).about(flag)?;
+    for flag in flags {
+        fsconfig_set_flag(overlay.as_fd(), *flag).about(flag)?;
     }
     fsconfig_create(overlay.as_fd()).about("create")?;
-    Ok(fsmount(overlay.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, SAFE)?)
+    Ok(fsmount(overlay.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
 /// Makes a file system that is not attached anywhere yet.

@@ -17,13 +17,23 @@ use rustix::{
 
 use crate::{Outcome, Step};
 
+/// Which process group a step runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Its own: a step that signals its group does not mean us.
+    Own,
+    /// Ours, which the terminal reads from. A terminal's interrupt does not reach a first process.
+    Ours,
+}
+
 /// Runs a step and kills everything it leaves; `None` when it succeeded.
 pub(crate) fn run(
     index: usize,
     step: &Step,
     env: &BTreeMap<String, String>,
+    group: Group,
 ) -> Result<Option<Outcome>, Errno> {
-    let child = match spawn(step, env) {
+    let child = match spawn(step, env, group) {
         Ok(child) => child,
         Err(error) => {
             let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
@@ -40,18 +50,15 @@ pub(crate) fn run(
     })
 }
 
-fn spawn(step: &Step, env: &BTreeMap<String, String>) -> io::Result<Pid> {
+fn spawn(step: &Step, env: &BTreeMap<String, String>, group: Group) -> io::Result<Pid> {
     let Step { argv, cwd } = step;
     let program = find(&argv[0], cwd.as_path(), env.get("PATH").map_or("", String::as_str))?;
-    // Its own process group: a step that signals its group does not mean us.
-    let child = Command::new(program)
-        .arg0(&argv[0])
-        .args(&argv[1..])
-        .env_clear()
-        .envs(env)
-        .current_dir(cwd.as_path())
-        .process_group(0)
-        .spawn()?;
+    let mut command = Command::new(program);
+    command.arg0(&argv[0]).args(&argv[1..]).env_clear().envs(env).current_dir(cwd.as_path());
+    if group == Group::Own {
+        command.process_group(0);
+    }
+    let child = command.spawn()?;
     i32::try_from(child.id())
         .ok()
         .and_then(Pid::from_raw)

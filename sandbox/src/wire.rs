@@ -17,13 +17,13 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Outcome, Usage};
+use crate::{Outcome, Sample, Usage, console::ConsoleKind};
 
 /// From the daemon to the helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToHelper {
-    /// Start a jail. Descriptors: a memory file with the spec, the log.
-    Run { id: u64 },
+    /// Start a jail. Descriptors: a memory file with the spec, then the console's.
+    Run { id: u64, console: ConsoleKind },
     /// Kill a jail, if it still lives.
     Kill { id: u64 },
 }
@@ -33,15 +33,20 @@ pub(crate) enum ToHelper {
 pub(crate) enum FromHelper {
     /// A jail's first process has this number on the host.
     Started { id: u64, pid: i32 },
+    /// What a jail holds now.
+    Sample { id: u64, sample: Sample },
     /// A jail is over. Descriptors: `/build/src` and `/build/out`, or none.
-    Finished { id: u64, outcome: Outcome, usage: Usage, took: Duration },
+    Finished { id: u64, outcome: Outcome, usage: Usage, took: Duration, copied: bool },
 }
 
 /// From a jail's first process to the helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromJail {
-    /// Descriptors: `/build/src` and `/build/out`.
-    Dirs,
+    /// Descriptors: `/build/src`, `/build/out`, `/proc`, the user namespace.
+    Dirs {
+        /// Whether the source was copied because its file system cannot be a layer.
+        copied: bool,
+    },
     /// The last step has ended, and everything it left is dead.
     Over { outcome: Outcome, usage: Usage },
 }
@@ -49,7 +54,7 @@ pub(crate) enum FromJail {
 /// No message is longer. What could be (specs) travels in a file.
 const MAX_MESSAGE_B: usize = 64 * 1024;
 /// No message has more descriptors.
-const MAX_FDS: usize = 2;
+const MAX_FDS: usize = 4;
 
 /// Makes a connection that keeps messages apart and ends when one side dies.
 pub(crate) fn connection() -> Result<(OwnedFd, OwnedFd), Errno> {

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant, SystemTime};
 use kbs_image::Images;
 use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
-use kbs_sandbox::{Helper, JailSpec, Job, SandboxError, Scratch};
+use kbs_sandbox::{
+    Cgroup, Console, Helper, JailSpec, Job, NoCgroup, Sample, SandboxError, Scratch,
+};
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
 use kbs_store::{Ending, OutputRow, Store};
 
@@ -50,6 +52,8 @@ pub(crate) struct Engine {
     /// Memory of this machine in bytes.
     memory_b: u64,
     selections: Mutex<BTreeMap<(CommitId, String, bool), Arc<Selection>>>,
+    /// Where jails get control groups, or why they get none.
+    pub(crate) cgroup: Result<Cgroup, NoCgroup>,
     helper: Mutex<Arc<Helper>>,
     activity: Activity,
     stopping: AtomicBool,
@@ -65,7 +69,8 @@ impl Engine {
     /// # Errors
     /// Whatever keeps the state directory from being used.
     pub(crate) fn open(config: Config) -> Result<Self, Problem> {
-        let helper = start_helper(&config.program)?;
+        let cgroup = Cgroup::prepare();
+        let helper = start_helper(&config.program, cgroup.as_ref().ok())?;
         let store = Store::open(&config.state_dir)?;
         let mirror = Mirror::open_or_init(&store.paths().git())?;
         let images = Images::new(store.paths().images(), store.paths().scratch());
@@ -84,6 +89,7 @@ impl Engine {
             memory_scratch: OnceLock::new(),
             memory_b: memory_b(),
             selections: Mutex::default(),
+            cgroup,
             helper: Mutex::new(helper),
             activity: Activity::default(),
             stopping: AtomicBool::new(false),
@@ -92,19 +98,19 @@ impl Engine {
         })
     }
 
-    /// Starts a jail; a helper that is gone is started again, once.
+    /// Starts a jail; a helper that is gone is started again, once. `console` is asked for each try.
     pub(crate) fn start_jail(
         &self,
         spec: &JailSpec,
-        log: &std::os::fd::OwnedFd,
+        console: &dyn Fn() -> std::io::Result<Console>,
+        samples: impl Fn(Sample) + Send + Clone + 'static,
     ) -> Result<Arc<Job>, Problem> {
         let copy = || {
-            log.try_clone()
-                .map_err(|source| EngineError::Sandbox { source: SandboxError::Send(source) })
+            console().map_err(|source| EngineError::Sandbox { source: SandboxError::Send(source) })
         };
         let current = || self.helper.lock().unwrap_or_else(PoisonError::into_inner);
         let helper = Arc::clone(&current());
-        match helper.run(spec, copy()?) {
+        match helper.run(spec, copy()?, samples.clone()) {
             Err(SandboxError::HelperGone | SandboxError::Send(_)) => {}
             started => {
                 return Ok(Arc::new(started.map_err(|source| EngineError::Sandbox { source })?));
@@ -114,12 +120,12 @@ impl Engine {
         let fresh = {
             let mut current = current();
             if Arc::ptr_eq(&current, &helper) {
-                *current = start_helper(&self.config.program)?;
+                *current = start_helper(&self.config.program, self.cgroup.as_ref().ok())?;
             }
             Arc::clone(&current)
         };
-        let job = fresh.run(spec, copy()?).map_err(|source| EngineError::Sandbox { source })?;
-        Ok(Arc::new(job))
+        let job = fresh.run(spec, copy()?, samples);
+        Ok(Arc::new(job.map_err(|source| EngineError::Sandbox { source })?))
     }
 
     /// What `paths` select of a commit; asked for again and again, so the latest answers are kept.
@@ -287,8 +293,8 @@ impl Drop for Present {
     }
 }
 
-fn start_helper(program: &Path) -> Result<Arc<Helper>, EngineError> {
-    Helper::start(program).map(Arc::new).map_err(|source| EngineError::Sandbox { source })
+fn start_helper(program: &Path, cgroup: Option<&Cgroup>) -> Result<Arc<Helper>, EngineError> {
+    Helper::start(program, cgroup).map(Arc::new).map_err(|source| EngineError::Sandbox { source })
 }
 
 /// Memory of this machine in bytes.

@@ -95,7 +95,7 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
     if flight.is_abandoned() {
         return Err(EngineError::Withdrawn.into());
     }
-    let Finished { outcome, usage, took: _, dirs } = finished;
+    let Finished { outcome, usage, took: _, dirs, copied: _ } = finished;
     let mut failed = |cause, text, step: Option<usize>, tail: &Tail| Failure {
         cause,
         text,
@@ -148,7 +148,7 @@ fn verdict(
             let text = format!("`{}` was ended by signal {signal}", line(step));
             (Cause::Signal(signal), text, Some(step))
         }
-        JailOutcome::TimedOut => {
+        JailOutcome::Exceeded(_) => {
             let allowed = spec.limits.wall.unwrap_or_default().as_secs();
             let text = format!("the build took longer than limits.wall allows ({allowed} s)");
             (Cause::TimeOut, text, None)
@@ -248,6 +248,8 @@ fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> JailSpec {
             ..Limits::default()
         },
         scratch,
+        sample_every: Duration::from_secs(3),
+        without: std::collections::BTreeSet::new(),
     }
 }
 
@@ -323,7 +325,7 @@ fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
         usage: kbs_store::Usage {
             user_ms: millis(usage.user),
             system_ms: millis(usage.system),
-            max_rss_b: usage.max_rss_b,
+            max_rss_b: usage.memory_peak_b,
         },
         warnings: warnings.clone(),
         marks: std::collections::BTreeSet::new(),

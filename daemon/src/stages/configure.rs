@@ -243,6 +243,8 @@ fn normalise(
             ..Limits::default()
         },
         scratch: room.scratch.clone(),
+        sample_every: std::time::Duration::from_secs(3),
+        without: std::collections::BTreeSet::new(),
     };
     let mut printed = Tail::default();
     let finished = jail::run(
@@ -274,7 +276,7 @@ fn normalise(
             ))
             .into());
         }
-        Outcome::TimedOut => return Err(failed("took longer than 10 minutes".to_owned()).into()),
+        Outcome::Exceeded(_) => return Err(failed("took longer than 10 minutes".to_owned()).into()),
         Outcome::Killed => return Err(EngineError::Withdrawn.into()),
         Outcome::Lost { .. } => {
             return Err(failed("was killed".to_owned()).into());

@@ -1,10 +1,9 @@
 //! Runs a jail and takes what it prints.
 
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use kbs_sandbox::{Finished, JailSpec, Job, SandboxError};
+use kbs_sandbox::{Console, Finished, JailSpec, Job, SandboxError};
 
 use crate::engine::Engine;
 use crate::problem::{EngineError, Problem};
@@ -23,8 +22,8 @@ pub(crate) fn run(
     let sandbox = |source| EngineError::Sandbox { source };
     let (mut reader, writer) =
         std::io::pipe().map_err(|source| sandbox(SandboxError::Send(source)))?;
-    let writer = OwnedFd::from(writer);
-    let job = engine.start_jail(spec, &writer)?;
+    let console = || writer.try_clone().map(|writer| Console::Log(writer.into()));
+    let job = engine.start_jail(spec, &console, |_| {})?;
     drop(writer);
     started(&job);
     // The pipe ends when the last process of the jail is gone.

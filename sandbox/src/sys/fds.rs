@@ -1,6 +1,6 @@
 //! Closing what was inherited.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
@@ -10,16 +10,17 @@ use super::checked;
 ///
 /// Only for a process that was just copied: values that own the closed descriptors must never be
 /// used or dropped in it.
-pub(crate) fn close_all_but(keep: [&OwnedFd; 2]) -> Result<(), Errno> {
-    let mut keep = keep.map(|fd| fd.as_raw_fd().cast_unsigned());
+pub(crate) fn close_all_but(keep: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let mut keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
     keep.sort_unstable();
-    let [low, high] = keep;
-    for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
-        if first <= last {
-            close_range(first, last, 0)?;
+    let mut first = 3;
+    for kept in keep {
+        if first < kept {
+            close_range(first, kept - 1, 0)?;
         }
+        first = first.max(kept + 1);
     }
-    Ok(())
+    close_range(first, u32::MAX, 0)
 }
 
 /// Marks every descriptor from 3 up to be closed by the next program.

@@ -66,6 +66,7 @@ fn to_usage(usage: &libc::rusage) -> Usage {
     Usage {
         user: time(usage.ru_utime),
         system: time(usage.ru_stime),
-        max_rss_b: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        memory_peak_b: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        ..Usage::default()
     }
 }

@@ -1,7 +1,7 @@
 //! Starting jails as root and as nobody.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Read,
     os::{
@@ -15,7 +15,7 @@ use std::{
 };
 
 use kbs_sandbox::{
-    Finished, Helper, JailFile, JailPath, JailSpec, Job, Limits, Outcome, Scratch, Step,
+    Console, Finished, Helper, JailFile, JailPath, JailSpec, Job, Limits, Outcome, Scratch, Step,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -52,7 +52,8 @@ pub(crate) fn as_each_user(test: impl Fn(&Kit)) {
 pub(crate) fn kits() -> Vec<Kit> {
     let uid = geteuid().as_raw();
     let own = tempfile::tempdir().unwrap();
-    let mut kits = vec![Kit { helper: Helper::start(Path::new(PROGRAM)).unwrap(), dir: own, uid }];
+    let mut kits =
+        vec![Kit { helper: Helper::start(Path::new(PROGRAM), None).unwrap(), dir: own, uid }];
     if uid == 0 {
         kits.push(as_nobody());
     }
@@ -75,12 +76,16 @@ fn as_nobody() -> Kit {
     // long as it has not become its program. Without an argument the helper does nothing.
     let runs = || Command::new(&program).status().is_ok_and(|status| status.success());
     assert!((0..1000).any(|_| runs()), "the helper cannot be started as nobody");
-    Kit { helper: Helper::start(&program).unwrap(), dir, uid: NOBODY }
+    Kit { helper: Helper::start(&program, None).unwrap(), dir, uid: NOBODY }
 }
 
 impl Kit {
     pub(crate) fn is_root(&self) -> bool {
         self.uid == 0
+    }
+
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
     }
 
     pub(crate) fn source(&self) -> PathBuf {
@@ -114,6 +119,8 @@ impl Kit {
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin:/usr/sbin:/sbin".to_owned())]),
             limits: Limits { scratch_b: 64 << 20, ..Limits::default() },
             scratch: Scratch::Memory,
+            sample_every: Duration::from_millis(100),
+            without: BTreeSet::new(),
         }
     }
 
@@ -122,7 +129,7 @@ impl Kit {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         // A daemon and its helper are one user.
         fchown(&writer, Some(Uid::from_raw(self.uid)), None).unwrap();
-        (self.helper.run(spec, writer).unwrap(), reader)
+        (self.helper.run(spec, Console::Log(writer), |_| {}).unwrap(), reader)
     }
 
     pub(crate) fn run(&self, spec: &JailSpec) -> Ran {

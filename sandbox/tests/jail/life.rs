@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kbs_sandbox::{Limits, Outcome, SandboxError, probe};
+use kbs_sandbox::{Console, Limit, Limits, Outcome, SandboxError, probe};
 
 use crate::kit::{FOREVER, Watched, as_each_user, first_line, kits, parent_of, pid_of, step};
 
@@ -58,7 +58,7 @@ fn the_time_limit_kills_everything() {
         let mut spec = kit.spec("sleep 600 & sleep 600");
         spec.limits.wall = Some(Duration::from_millis(150));
         let ran = kit.run(&spec);
-        assert_eq!(ran.finished.outcome, Outcome::TimedOut);
+        assert_eq!(ran.finished.outcome, Outcome::Exceeded(Limit::Wall));
         assert!(ran.finished.took >= Duration::from_millis(150));
         assert!(ran.finished.dirs.is_some(), "what was written so far is lost");
     });
@@ -108,7 +108,10 @@ fn jails_die_with_the_helper() {
         assert!(matches!(job.wait(), Err(SandboxError::HelperGone)));
         assert!(!kit.helper.is_alive());
         let (_reader, writer) = rustix::pipe::pipe().unwrap();
-        assert!(matches!(kit.helper.run(&kit.spec("true"), writer), Err(SandboxError::HelperGone)));
+        assert!(matches!(
+            kit.helper.run(&kit.spec("true"), Console::Log(writer), |_| {}),
+            Err(SandboxError::HelperGone)
+        ));
     });
 }
 
@@ -157,30 +160,87 @@ fn usage_covers_the_children_of_the_steps() {
         let busy = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'";
         let usage = kit.sh(busy).finished.usage;
         assert!(usage.user >= Duration::from_millis(10), "{usage:?}");
-        assert!(usage.max_rss_b > 100 << 10, "{usage:?}");
+        assert!(usage.memory_peak_b > 100 << 10, "{usage:?}");
     });
 }
 
 #[test]
 fn limits_reach_the_steps() {
     as_each_user(|kit| {
-        let mut spec = kit.spec("ulimit -n; ulimit -c; ulimit -d; ulimit -s");
-        spec.limits = Limits { open_files: 77, memory_b: Some(512 << 20), ..spec.limits };
-        assert_eq!(kit.run(&spec).succeeded(), "77\n0\n524288\n8192\n");
+        let mut spec = kit.spec("ulimit -n; ulimit -c; ulimit -s");
+        spec.limits = Limits { open_files: 77, ..spec.limits };
+        assert_eq!(kit.run(&spec).succeeded(), "77\n0\n8192\n");
     });
 }
 
 #[test]
-fn the_process_limit_is_the_jails_own() {
+fn more_processes_than_allowed_end_the_jail_by_name() {
     as_each_user(|kit| {
-        // The kernel exempts root from it.
-        if !kit.is_root() {
-            let mut spec = kit.spec("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 600 & done");
-            spec.limits.pids = Some(5);
-            assert!(matches!(kit.run(&spec).finished.outcome, Outcome::Failed { .. }));
-            spec.limits.pids = Some(15);
-            kit.run(&spec).succeeded();
-        }
+        let mut spec = kit.spec("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 600 & done; wait");
+        spec.limits.pids = Some(5);
+        assert_eq!(kit.run(&spec).finished.outcome, Outcome::Exceeded(Limit::Pids));
+        spec.limits.pids = Some(11);
+        spec.steps =
+            vec![step(&["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done; wait"])];
+        let usage = {
+            let ran = kit.run(&spec);
+            assert_eq!(ran.finished.outcome, Outcome::Succeeded, "{}", ran.log);
+            ran.finished.usage
+        };
+        assert_eq!(usage.pids_peak, 11);
+    });
+}
+
+#[test]
+fn more_memory_than_allowed_ends_the_jail_by_name() {
+    as_each_user(|kit| {
+        let hold = "perl -e '$x = \"x\" x (100 << 20); sleep 600'";
+        let mut spec = kit.spec(&format!("{hold} & {hold}"));
+        spec.limits.memory_b = Some(150 << 20);
+        let finished = kit.run(&spec).finished;
+        assert_eq!(finished.outcome, Outcome::Exceeded(Limit::Memory));
+        assert!(finished.usage.memory_peak_b > 150 << 20, "{:?}", finished.usage);
+    });
+}
+
+#[test]
+fn memory_that_is_shared_counts() {
+    as_each_user(|kit| {
+        let hold = "python3 -c 'import mmap, time; m = mmap.mmap(-1, 200 << 20); \
+                    m.write(bytes(200 << 20)); time.sleep(600)'";
+        let mut spec = kit.spec(hold);
+        spec.limits.memory_b = Some(100 << 20);
+        assert_eq!(kit.run(&spec).finished.outcome, Outcome::Exceeded(Limit::Memory));
+    });
+}
+
+#[test]
+fn samples_tell_what_a_jail_holds_while_it_runs() {
+    as_each_user(|kit| {
+        let script = "head -c 5000000 /dev/zero > /tmp/x; perl -e '$x = \"x\" x (64 << 20); \
+                      $n++ while time - $^T < 2'";
+        let mut spec = kit.spec(script);
+        spec.sample_every = Duration::from_millis(200);
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::fs::fchown(&writer, Some(rustix::process::Uid::from_raw(kit.uid())), None).unwrap();
+        let (sender, samples) = std::sync::mpsc::channel();
+        let job = kit
+            .helper
+            .run(&spec, Console::Log(writer), move |sample| drop(sender.send(sample)))
+            .unwrap();
+        let finished = job.wait().unwrap();
+        drop(reader);
+        let samples: Vec<_> = samples.iter().collect();
+        assert!(samples.len() >= 2, "{samples:?}");
+        assert!(samples.is_sorted_by_key(|sample| sample.at));
+        let last = samples.last().unwrap();
+        assert!(last.memory_b >= 64 << 20 && last.scratch_b >= 5_000_000, "{last:?}");
+        assert!(last.user > Duration::from_millis(100) && last.user < last.at, "{last:?}");
+        assert_eq!(last.pids, 2, "{last:?}");
+        let usage = finished.usage;
+        assert!(usage.memory_peak_b >= 64 << 20 && usage.user >= last.user, "{usage:?}");
+        assert!((5_000_000..6_000_000).contains(&usage.scratch_peak_b), "{usage:?}");
+        assert_eq!(usage.scratch_files_peak, 1);
     });
 }
 
@@ -194,7 +254,7 @@ fn a_jail_that_cannot_be_built_says_where_it_stopped() {
         };
         assert_eq!(
             failure.to_string(),
-            "the kernel refused step 8 of the jail: mount overlay on /build/src, over \
+            "the kernel refused step 9 of the jail: mount overlay on /build/src, over \
              /no/such/source (the source): No such file or directory (os error 2)"
         );
         assert_eq!(failure.errno, 2);
@@ -207,7 +267,10 @@ fn a_spec_that_makes_no_sense_starts_nothing() {
         let mut spec = kit.spec("true");
         spec.limits.scratch_b = 0;
         let (_reader, writer) = rustix::pipe::pipe().unwrap();
-        assert!(matches!(kit.helper.run(&spec, writer), Err(SandboxError::Spec(_))));
+        assert!(matches!(
+            kit.helper.run(&spec, Console::Log(writer), |_| {}),
+            Err(SandboxError::Spec(_))
+        ));
     });
 }
 
@@ -221,10 +284,11 @@ fn the_probe_agrees_that_jails_can_be_built_here() {
 
 #[test]
 fn a_program_that_is_no_helper_is_found_out() {
-    let helper = kbs_sandbox::Helper::start(std::path::Path::new("/bin/true")).unwrap();
+    let helper = kbs_sandbox::Helper::start(std::path::Path::new("/bin/true"), None).unwrap();
     let kit = &kits()[0];
     let (_reader, writer) = rustix::pipe::pipe().unwrap();
-    let ended = helper.run(&kit.spec("true"), writer).and_then(|job| job.wait());
+    let ended =
+        helper.run(&kit.spec("true"), Console::Log(writer), |_| {}).and_then(|job| job.wait());
     assert!(matches!(ended, Err(SandboxError::HelperGone | SandboxError::Send(_))));
-    assert!(kbs_sandbox::Helper::start(std::path::Path::new("/no/such/program")).is_err());
+    assert!(kbs_sandbox::Helper::start(std::path::Path::new("/no/such/program"), None).is_err());
 }

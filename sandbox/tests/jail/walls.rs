@@ -2,7 +2,7 @@
 
 use std::{fs, io::Read};
 
-use kbs_sandbox::Outcome;
+use kbs_sandbox::{Console, Outcome};
 
 use crate::kit::{Kit, as_each_user, first_line, pid_of};
 
@@ -175,7 +175,7 @@ fn a_log_that_is_a_file_cannot_be_opened_again() {
         let path = kit.make_file("log", "");
         let log = fs::File::options().append(true).open(&path).unwrap();
         let spec = kit.spec("echo first; (: > /dev/stdout) 2>/dev/null || echo denied");
-        let job = kit.helper.run(&spec, log.into()).unwrap();
+        let job = kit.helper.run(&spec, Console::Log(log.into()), |_| {}).unwrap();
         assert_eq!(job.wait().unwrap().outcome, Outcome::Succeeded);
         let mut text = String::new();
         fs::File::open(path).unwrap().read_to_string(&mut text).unwrap();

@@ -1,0 +1,306 @@
+//! Measuring a running jail and finding the limit it has passed.
+
+use std::{
+    fs::File,
+    io::Read,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{Dir, Mode, OFlags, fstatvfs, openat},
+    io::Errno,
+    param::clock_ticks_per_second,
+};
+
+use crate::{
+    Accounting, Limit, Limits, Sample, Usage,
+    cgroup::{JailGroup, Level},
+    walk::Measured,
+};
+
+/// How often a jail is looked at that is far from every limit.
+const CALM: Duration = Duration::from_millis(250);
+/// How often one is looked at that holds more than half of what it may.
+const ALERT: Duration = Duration::from_millis(20);
+/// Looking takes at most this part of the time.
+const SHARE: u32 = 50;
+
+/// Measures one jail.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    /// The jail's `/proc`.
+    proc: OwnedFd,
+    /// A directory of the jail's scratch, and where that is.
+    scratch: (OwnedFd, Place),
+    limits: Limits,
+    started: Instant,
+    /// What the scratch held before the first step.
+    base: Measured,
+    /// What it held when it was last measured, if it is on disk.
+    walked: Measured,
+    peak: Sample,
+    next: Instant,
+    next_report: Instant,
+    report_every: Duration,
+}
+
+/// Where a jail's scratch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a file system of its own, which counts.
+    Memory,
+    /// In a directory that must be walked.
+    Disk,
+}
+
+/// What a look at a jail found.
+pub(crate) struct Look {
+    /// The limit that is passed.
+    pub(crate) passed: Option<Limit>,
+    /// What it holds, when it is time to tell that.
+    pub(crate) report: Option<Sample>,
+}
+
+impl Meter {
+    pub(crate) fn new(
+        proc: OwnedFd,
+        scratch: (OwnedFd, Place),
+        limits: Limits,
+        report_every: Duration,
+        started: Instant,
+    ) -> Self {
+        let mut meter = Self {
+            proc,
+            scratch,
+            limits,
+            started,
+            base: Measured::default(),
+            walked: Measured::default(),
+            peak: Sample::default(),
+            next: started + ALERT,
+            next_report: started + report_every,
+            report_every,
+        };
+        meter.base = meter.in_memory();
+        meter
+    }
+
+    /// When to look again.
+    pub(crate) fn next(&self) -> Instant {
+        self.next.min(self.next_report)
+    }
+
+    /// Takes what a walk through the scratch found.
+    pub(crate) fn walked(&mut self, measured: Measured) {
+        self.walked = measured;
+    }
+
+    /// Looks at the jail, by its control group if it has one.
+    pub(crate) fn look(&mut self, group: Option<&JailGroup>) -> Look {
+        let now = Instant::now();
+        let sample = self.sample(now, group);
+        let took = now.elapsed();
+        let half = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used > limit / 2);
+        let alert = half(sample.memory_b, self.limits.memory_b)
+            || half(sample.pids, self.limits.pids)
+            || half(sample.scratch_b, Some(self.limits.scratch_b))
+            || half(sample.scratch_files, Some(self.limits.scratch_files));
+        self.next = Instant::now() + if alert { ALERT } else { CALM }.max(took * SHARE);
+        let report = (now >= self.next_report).then_some(sample);
+        if report.is_some() {
+            self.next_report = now + self.report_every;
+        }
+        Look { passed: passed(&sample, &self.limits), report }
+    }
+
+    /// Ends the measuring when every process is dead: what was used, and the limit that was passed.
+    /// `of_all` is what the kernel says of all processes together.
+    pub(crate) fn end(
+        mut self,
+        of_all: Usage,
+        group: Option<&JailGroup>,
+    ) -> (Usage, Option<Limit>) {
+        let last = self.sample(Instant::now(), group);
+        let told = group.and_then(JailGroup::passed);
+        let accounting = if group.is_some() { Accounting::Cgroup } else { Accounting::Sampled };
+        let Sample { at: _, user, system, memory_b, pids, scratch_b, scratch_files } = self.peak;
+        let usage = Usage {
+            user: of_all.user.max(user),
+            system: of_all.system.max(system),
+            memory_peak_b: of_all.memory_peak_b.max(memory_b),
+            pids_peak: of_all.pids_peak.max(pids),
+            scratch_peak_b: scratch_b,
+            scratch_files_peak: scratch_files,
+            accounting,
+        };
+        (usage, told.or_else(|| passed(&last, &self.limits)))
+    }
+
+    fn sample(&mut self, now: Instant, group: Option<&JailGroup>) -> Sample {
+        let scratch = match self.scratch.1 {
+            Place::Memory => self.in_memory(),
+            Place::Disk => self.walked,
+        };
+        let level = match group {
+            Some(group) => group.level(match self.scratch.1 {
+                Place::Memory => scratch.bytes,
+                Place::Disk => 0,
+            }),
+            // A process that ends while it is looked at is no error.
+            None => self.processes().unwrap_or_default(),
+        };
+        let Level { user, system, memory_b, pids } = level;
+        let sample = Sample {
+            at: now - self.started,
+            user,
+            system,
+            memory_b,
+            pids,
+            scratch_b: scratch.bytes.saturating_sub(self.base.bytes),
+            scratch_files: scratch.files.saturating_sub(self.base.files),
+        };
+        let peak = &mut self.peak;
+        peak.user = peak.user.max(sample.user);
+        peak.system = peak.system.max(sample.system);
+        peak.memory_b = peak.memory_b.max(sample.memory_b);
+        peak.pids = peak.pids.max(sample.pids);
+        peak.scratch_b = peak.scratch_b.max(sample.scratch_b);
+        peak.scratch_files = peak.scratch_files.max(sample.scratch_files);
+        sample
+    }
+
+    /// What the scratch in memory holds, by the count of its file system.
+    fn in_memory(&self) -> Measured {
+        let (dir, Place::Memory) = &self.scratch else { return Measured::default() };
+        let Ok(stat) = fstatvfs(dir) else { return Measured::default() };
+        Measured {
+            bytes: stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize,
+            files: stat.f_files.saturating_sub(stat.f_ffree),
+        }
+    }
+
+    /// Adds up all processes of the jail.
+    fn processes(&self) -> Result<Level, Errno> {
+        let mut all = Level::default();
+        for entry in Dir::read_from(&self.proc)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            // The first process is ours; a helper of root's sees it.
+            if name == b"1" || !name.iter().all(u8::is_ascii_digit) {
+                continue;
+            }
+            let file = |file: &str| -> Option<String> {
+                let path = [name, b"/", file.as_bytes()].concat();
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+                let mut text = Vec::new();
+                let opened = openat(&self.proc, path.as_slice(), flags, Mode::empty()).ok()?;
+                File::from(opened).read_to_end(&mut text).ok()?;
+                Some(String::from_utf8_lossy(&text).into_owned())
+            };
+            let Some(times) = file("stat").as_deref().and_then(cpu_times) else { continue };
+            all.user += times.0;
+            all.system += times.1;
+            if let Some((memory_b, threads)) = file("status").as_deref().map(held) {
+                all.memory_b += memory_b;
+                all.pids += threads;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The first limit that is passed.
+fn passed(sample: &Sample, limits: &Limits) -> Option<Limit> {
+    let Limits { wall, scratch_b, scratch_files, open_files: _, pids, memory_b } = limits;
+    let passed = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used > limit);
+    [
+        (wall.is_some_and(|wall| sample.at >= wall), Limit::Wall),
+        (passed(sample.memory_b, *memory_b), Limit::Memory),
+        (passed(sample.pids, *pids), Limit::Pids),
+        (sample.scratch_b > *scratch_b, Limit::Scratch),
+        (sample.scratch_files > *scratch_files, Limit::ScratchFiles),
+    ]
+    .into_iter()
+    .find_map(|(passed, limit)| passed.then_some(limit))
+}
+
+/// CPU times of a process and the children it has waited for, user and system, from
+/// `/proc/PID/stat` (`proc_pid_stat(5)`: fields 14 to 17, in clock ticks).
+fn cpu_times(stat: &str) -> Option<(Duration, Duration)> {
+    // The second field is the program's name in parentheses, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut ticks = rest.split_ascii_whitespace().skip(11).map_while(|field| field.parse().ok());
+    let mut next = || -> Option<u64> { ticks.next() };
+    let (user, system, children_user, children_system) = (next()?, next()?, next()?, next()?);
+    let span = |ticks: u64| {
+        let per_second = clock_ticks_per_second().max(1);
+        Duration::from_millis(ticks.saturating_mul(1000) / per_second)
+    };
+    Some((span(user + children_user), span(system + children_system)))
+}
+
+/// Bytes of memory that only a process's end gives back, and threads, from `/proc/PID/status`
+/// (`proc_pid_status(5)`, in KiB). A zombie has no memory and one thread.
+fn held(status: &str) -> (u64, u64) {
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    let kib = field("RssAnon") + field("RssShmem") + field("VmPTE");
+    (kib * 1024, field("Threads").max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_past_a_hostile_name() {
+        let stat = "7 (a) R 1 (b)) S 1 7 7 0 -1 4194304 100 200 0 0 150 25 50 75 20 0 3 0 1 2 3";
+        let tick = Duration::from_millis(1000 / clock_ticks_per_second());
+        assert_eq!(cpu_times(stat), Some((tick * 200, tick * 100)));
+        for damaged in ["", "7 (a", "7 (a) S 1 2 3", "7 (a) S x x x x x x x x x x x x x x x"] {
+            assert_eq!(cpu_times(damaged), None, "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn memory_counts_what_cannot_be_taken_back() {
+        let status = "Name:\tx\nVmRSS:\t9999 kB\nRssAnon:\t    100 kB\nRssFile:\t  5000 kB\n\
+                      RssShmem:\t      20 kB\nVmPTE:\t 4 kB\nThreads:\t7\n";
+        assert_eq!(held(status), (124 * 1024, 7));
+        assert_eq!(held("Name:\tgone\nState:\tZ (zombie)\nThreads:\t1\n"), (0, 1));
+        assert_eq!(held("RssAnon:\nThreads:\tmany"), (0, 1));
+    }
+
+    #[test]
+    fn what_is_at_its_limit_has_not_passed_it() {
+        let limits = Limits {
+            wall: Some(Duration::from_secs(10)),
+            scratch_b: 100,
+            scratch_files: 10,
+            open_files: 1,
+            pids: Some(5),
+            memory_b: Some(1000),
+        };
+        let at = Sample {
+            memory_b: 1000,
+            pids: 5,
+            scratch_b: 100,
+            scratch_files: 10,
+            ..Sample::default()
+        };
+        assert_eq!(passed(&at, &limits), None);
+        let all = [
+            (Sample { at: Duration::from_secs(10), ..at }, Limit::Wall),
+            (Sample { memory_b: 1001, ..at }, Limit::Memory),
+            (Sample { pids: 6, ..at }, Limit::Pids),
+            (Sample { scratch_b: 101, ..at }, Limit::Scratch),
+            (Sample { scratch_files: 11, ..at }, Limit::ScratchFiles),
+        ];
+        for (sample, limit) in all {
+            assert_eq!(passed(&sample, &limits), Some(limit));
+        }
+    }
+}
