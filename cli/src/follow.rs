@@ -57,6 +57,7 @@ pub(crate) async fn follow(
             Some(Some(Event::Ended(ended))) => return Ok(Last::Ended(Box::new(ended))),
             Some(Some(Event::Phase(phase))) => progress.phase(&phase, ui)?,
             Some(Some(Event::Notice(notice))) => progress.notice(&notice, ui)?,
+            Some(Some(Event::Sample(sample))) => progress.sample(&sample, ui)?,
             Some(Some(Event::Log(chunk))) => progress.log(&chunk, ui)?,
             // An event of a newer daemon.
             Some(None) => {}

@@ -39,7 +39,7 @@ pub use logs::{LogFile, LogReader, LogTail, LogWriter};
 pub use outputs::LookUp;
 pub use row::{
     Ending, FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts, OutputRecord, OutputRow,
-    Phase, RowError, StoredAs, Usage,
+    Phase, RowError, StoredAs, Usage, UsageSample,
 };
 pub use search::Found;
 pub use sources::{SourceEntry, SourceError, SourceKind};

@@ -28,14 +28,45 @@ pub struct Phase {
 }
 
 /// What the processes of a build used, all together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Usage {
     /// CPU time in user mode, in milliseconds.
     pub user_ms: u64,
     /// CPU time in the kernel, in milliseconds.
     pub system_ms: u64,
-    /// Resident bytes of the largest process.
-    pub max_rss_b: u64,
+    /// The most memory in bytes seen at one time.
+    #[serde(alias = "max_rss_b")]
+    pub memory_peak_b: u64,
+    /// The most processes and threads seen at one time.
+    pub pids_peak: u64,
+    /// The most bytes of scratch seen at one time.
+    pub scratch_peak_b: u64,
+    /// The most files of scratch seen at one time.
+    pub scratch_files_peak: u64,
+    /// Who counted: `cgroup` or `sampled`; empty where that is not known.
+    pub accounting: String,
+    /// What the build held while it ran, first to last.
+    pub samples: Vec<UsageSample>,
+}
+
+/// What a running build held at one instant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageSample {
+    /// Milliseconds since the start.
+    pub at_ms: u64,
+    /// CPU time in user mode so far, in milliseconds.
+    pub user_ms: u64,
+    /// CPU time in the kernel so far, in milliseconds.
+    pub system_ms: u64,
+    /// Bytes of memory.
+    pub memory_b: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// Bytes of scratch.
+    pub scratch_b: u64,
+    /// Files of scratch.
+    pub scratch_files: u64,
 }
 
 /// A stored log.
@@ -137,6 +168,9 @@ pub struct FailureRecord {
     pub created_unix_s: u64,
     /// How long each phase took, first to last.
     pub phases: Vec<Phase>,
+    /// What the build used.
+    #[serde(default)]
+    pub usage: Usage,
 }
 
 /// The latest failure of a key. Never served as an output.

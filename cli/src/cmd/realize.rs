@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::follow::{Last, follow};
 use crate::render::json;
 use crate::render::progress::{LogTo, Progress};
-use crate::render::text::{plain, span};
+use crate::render::text::{plain, span, usage};
 use crate::spec::SpecArgs;
 use crate::ui::{Format, Ui};
 
@@ -161,7 +161,8 @@ fn tell_output(output: &pb::Output, ui: &mut Ui) -> Result<(), CliError> {
     if output.built {
         let took_ms = output.phases.iter().map(|phase| phase.took_ms).sum();
         let took = span(std::time::Duration::from_millis(took_ms));
-        ui.say(&format!("built {} in {took}", output.name));
+        let used = output.usage.as_ref().map(|it| format!(" ({})", usage(it)));
+        ui.say(&format!("built {} in {took}{}", output.name, used.unwrap_or_default()));
     } else {
         ui.say(&format!("reused {}", output.name));
     }
@@ -169,14 +170,21 @@ fn tell_output(output: &pb::Output, ui: &mut Ui) -> Result<(), CliError> {
 }
 
 fn tell_failure(key: &str, failure: &pb::Failure, ui: &mut Ui) {
-    let pb::Failure { cause: _, text, code: _, command: _, tail, kept } = failure;
+    let pb::Failure { cause: _, text, code: _, command: _, tail, kept, limit, usage: used } =
+        failure;
     if !tail.is_empty() {
         let lines: Vec<_> = plain(tail).lines().map(|line| format!("  | {line}")).collect();
         ui.log(format!("{}\n", lines.join("\n")).as_bytes());
     }
     let chain = vec![format!("the build failed: {text}")];
+    if let Some(used) = used {
+        ui.say(&format!("used {}", usage(used)));
+    }
     let kept = if kept.is_empty() { String::new() } else { format!("; the work tree is {kept}") };
-    let help = format!("see the whole log with `kbs log {key}`{kept}");
+    let mut help = format!("see the whole log with `kbs log {key}`{kept}");
+    if !limit.is_empty() {
+        help += &format!("; the limit is `{limit}` in the spec's [limits]");
+    }
     ui.error(&CliError::Told { class: Class::Build, chain, help: Some(help) });
 }
 

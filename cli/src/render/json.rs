@@ -73,10 +73,7 @@ fn output(output: &pb::Output) -> Value {
         let pb::PhaseTime { name, took_ms } = phase;
         json!({ "name": name, "took_ms": took_ms })
     });
-    let usage = usage.map(|usage| {
-        let pb::Usage { user_ms, system_ms, max_rss_b } = usage;
-        json!({ "user_ms": user_ms, "system_ms": system_ms, "max_rss_b": max_rss_b })
-    });
+    let usage = usage.as_ref().map(self::usage);
     json!({
         "path": path,
         "name": name,
@@ -96,7 +93,7 @@ fn output(output: &pb::Output) -> Value {
 }
 
 fn failure(failure: &pb::Failure) -> Value {
-    let pb::Failure { cause, text, code, command, tail, kept } = failure;
+    let pb::Failure { cause, text, code, command, tail, kept, limit, usage } = failure;
     json!({
         "cause": cause,
         "text": text,
@@ -104,6 +101,44 @@ fn failure(failure: &pb::Failure) -> Value {
         "command": command,
         "tail": tail,
         "kept": some(kept),
+        "limit": some(limit),
+        "usage": usage.as_ref().map(self::usage),
+    })
+}
+
+fn usage(usage: &pb::Usage) -> Value {
+    let pb::Usage {
+        user_ms,
+        system_ms,
+        memory_peak_b,
+        pids_peak,
+        scratch_peak_b,
+        scratch_files_peak,
+        accounting,
+    } = usage;
+    json!({
+        "user_ms": user_ms,
+        "system_ms": system_ms,
+        "memory_peak_b": memory_peak_b,
+        "pids_peak": pids_peak,
+        "scratch_peak_b": scratch_peak_b,
+        "scratch_files_peak": scratch_files_peak,
+        "accounting": some(accounting),
+    })
+}
+
+/// What a running build holds.
+pub(crate) fn sample(sample: &pb::Sample) -> Value {
+    let pb::Sample { at_ms, user_ms, system_ms, memory_b, pids, scratch_b, scratch_files } = sample;
+    json!({
+        "event": "sample",
+        "at_ms": at_ms,
+        "user_ms": user_ms,
+        "system_ms": system_ms,
+        "memory_b": memory_b,
+        "pids": pids,
+        "scratch_b": scratch_b,
+        "scratch_files": scratch_files,
     })
 }
 

@@ -6,7 +6,7 @@ use kbs_proto::pb;
 
 use crate::error::CliError;
 use crate::render::json;
-use crate::render::text::{Lines, span};
+use crate::render::text::{Lines, size, span};
 use crate::ui::{Format, Ui};
 
 /// What becomes of a build's log while it is written.
@@ -25,12 +25,19 @@ pub(crate) struct Progress {
     now: Option<(String, Instant)>,
     lines: Lines,
     last_line: String,
+    holds: String,
 }
 
 impl Progress {
     /// Nothing has happened yet.
     pub(crate) fn new(log_to: LogTo) -> Self {
-        Self { log_to, now: None, lines: Lines::default(), last_line: String::new() }
+        Self {
+            log_to,
+            now: None,
+            lines: Lines::default(),
+            last_line: String::new(),
+            holds: String::new(),
+        }
     }
 
     /// Whether the log is worth sending.
@@ -49,6 +56,7 @@ impl Progress {
         let pb::Phase { name, detail, took_ms } = phase;
         let title = format!("{name} {detail}").trim_end().to_owned();
         self.last_line.clear();
+        self.holds.clear();
         let Some(took_ms) = took_ms else {
             self.now = Some((title, Instant::now()));
             return Ok(());
@@ -81,6 +89,18 @@ impl Progress {
         } else {
             ui.warn(text);
         }
+        Ok(())
+    }
+
+    /// What the running build holds.
+    ///
+    /// # Errors
+    /// Why stdout cannot be written.
+    pub(crate) fn sample(&mut self, sample: &pb::Sample, ui: &mut Ui) -> Result<(), CliError> {
+        if ui.format == Format::Json {
+            return ui.event(&json::sample(sample));
+        }
+        self.holds = format!("[{}] ", size(sample.memory_b));
         Ok(())
     }
 
@@ -127,7 +147,8 @@ impl Progress {
             return;
         }
         if let Some((title, since)) = &self.now {
-            ui.show(&format!("{title} \u{2026} {}  {}", span(since.elapsed()), self.last_line));
+            let (took, holds) = (span(since.elapsed()), &self.holds);
+            ui.show(&format!("{title} \u{2026} {took}  {holds}{}", self.last_line));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kbs_proto::pb;
+
 /// `text` without what would steer a terminal: only line breaks and tabs stay of the controls.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -46,6 +48,28 @@ pub(crate) fn size(bytes: u64) -> String {
         }
         None => format!("{bytes} B"),
     }
+}
+
+/// What a build used, in one line.
+pub(crate) fn usage(usage: &pb::Usage) -> String {
+    let pb::Usage {
+        user_ms,
+        system_ms,
+        memory_peak_b,
+        pids_peak,
+        scratch_peak_b,
+        scratch_files_peak,
+        accounting: _,
+    } = usage;
+    let cpu = span(Duration::from_millis(user_ms + system_ms));
+    let mut line = format!("CPU {cpu}, memory {}", size(*memory_peak_b));
+    if *pids_peak > 0 {
+        line += &format!(", {pids_peak} processes");
+    }
+    if *scratch_files_peak > 0 {
+        line += &format!(", scratch {} in {scratch_files_peak} files", size(*scratch_peak_b));
+    }
+    line
 }
 
 /// Seconds since 1970 as `2026-11-20 22:50`, UTC; `never` for 0.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kbs_plan::id::BuildKey;
-use kbs_sandbox::Job;
+use kbs_sandbox::{Job, Sample};
 use kbs_store::LogTail;
 
 use crate::engine::outcome::Outcome;
@@ -122,6 +122,15 @@ impl Flight {
     pub(crate) fn tell(&self, happening: Happening) {
         lock(&self.state).happened.push(happening);
         self.changed.notify_all();
+    }
+
+    /// Every sample of the build so far.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let sample = |happening: &Happening| match happening {
+            Happening::Sample(sample) => Some(*sample),
+            _ => None,
+        };
+        lock(&self.state).happened.iter().filter_map(sample).collect()
     }
 
     /// Tells every waiter something a person should know.

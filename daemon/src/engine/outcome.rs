@@ -1,7 +1,7 @@
 //! How a build ended.
 
 use kbs_plan::id::BuildKey;
-use kbs_store::OutputRow;
+use kbs_store::{OutputRow, Usage};
 
 /// How a request or a build ended, when nothing of ours went wrong.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub(crate) struct Failure {
     pub(crate) tail: String,
     /// Where the work tree was kept.
     pub(crate) kept: Option<std::path::PathBuf>,
+    /// What the build used.
+    pub(crate) usage: Usage,
 }
 
 /// Why a build failed.
@@ -51,8 +53,8 @@ pub(crate) enum Cause {
     Exit(i32),
     /// A signal ended a command.
     Signal(i32),
-    /// The time limit was reached.
-    TimeOut,
+    /// The limit of this name in specs was passed.
+    Limit(&'static str),
     /// A required artifact pattern matched nothing, or something that cannot be kept.
     NoArtifacts,
     /// The artifacts are larger than their limit.
@@ -65,9 +67,17 @@ impl Cause {
         match self {
             Self::Exit(_) => "exit",
             Self::Signal(_) => "signal",
-            Self::TimeOut => "time-out",
+            Self::Limit(_) => "limit",
             Self::NoArtifacts => "no-artifacts",
             Self::OutputTooLarge => "output-too-large",
+        }
+    }
+
+    /// The limit that was passed, empty if it was none.
+    pub(crate) fn limit(self) -> &'static str {
+        match self {
+            Self::Limit(name) => name,
+            Self::Exit(_) | Self::Signal(_) | Self::NoArtifacts | Self::OutputTooLarge => "",
         }
     }
 
@@ -75,7 +85,7 @@ impl Cause {
     pub(crate) fn code(self) -> i32 {
         match self {
             Self::Exit(code) | Self::Signal(code) => code,
-            Self::TimeOut | Self::NoArtifacts | Self::OutputTooLarge => 0,
+            Self::Limit(_) | Self::NoArtifacts | Self::OutputTooLarge => 0,
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn fly(
     engine: &Arc<Engine>,
     key: BuildKey,
     flight: &Arc<Flight>,
-    work: impl FnOnce(&Engine, &Flight) -> Result<Outcome, Problem> + Send + 'static,
+    work: impl FnOnce(&Engine, &Arc<Flight>) -> Result<Outcome, Problem> + Send + 'static,
 ) {
     let span = Span::current();
     let thread = std::thread::Builder::new().name(format!("build {}", &key.hex()[..8]));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kbs_sandbox::Job;
+use kbs_sandbox::{Job, Sample};
 use tokio::sync::mpsc;
 
 use crate::problem::{EngineError, Problem};
@@ -34,6 +34,8 @@ pub(crate) enum Happening {
         /// The text.
         text: String,
     },
+    /// What the running build holds.
+    Sample(Sample),
     /// Bytes of the build log.
     Log {
         /// Where they stand in it.

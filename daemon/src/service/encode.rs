@@ -2,7 +2,7 @@
 
 use kbs_plan::tree::{Entry, Tree};
 use kbs_proto::pb;
-use kbs_store::OutputRow;
+use kbs_store::{OutputRow, Usage};
 
 use crate::engine::Engine;
 use crate::engine::outcome::{Difference, Failure, Outcome};
@@ -27,9 +27,23 @@ pub(crate) fn event(happening: Happening) -> pb::Event {
         Happening::Notice { kind, text } => {
             pb::event::Event::Notice(pb::Notice { kind: kind.to_owned(), text })
         }
+        Happening::Sample(sample) => pb::event::Event::Sample(self::sample(sample)),
         Happening::Log { offset, data } => pb::event::Event::Log(pb::LogChunk { offset, data }),
     };
     pb::Event { event: Some(event) }
+}
+
+fn sample(sample: kbs_sandbox::Sample) -> pb::Sample {
+    let kbs_sandbox::Sample { at, user, system, memory_b, pids, scratch_b, scratch_files } = sample;
+    pb::Sample {
+        at_ms: millis(at),
+        user_ms: millis(user),
+        system_ms: millis(system),
+        memory_b,
+        pids,
+        scratch_b,
+        scratch_files,
+    }
 }
 
 /// The end of a request as an event.
@@ -53,7 +67,7 @@ pub(crate) fn ended(engine: &Engine, outcome: Outcome) -> Result<pb::Event, Prob
 }
 
 fn failure(failure: Failure) -> pb::Failure {
-    let Failure { cause, text, command, tail, kept } = failure;
+    let Failure { cause, text, command, tail, kept, usage } = failure;
     pb::Failure {
         cause: cause.word().to_owned(),
         text,
@@ -61,6 +75,30 @@ fn failure(failure: Failure) -> pb::Failure {
         command,
         tail,
         kept: kept.map(|path| path.display().to_string()).unwrap_or_default(),
+        limit: cause.limit().to_owned(),
+        usage: Some(self::usage(&usage)),
+    }
+}
+
+fn usage(usage: &Usage) -> pb::Usage {
+    let Usage {
+        user_ms,
+        system_ms,
+        memory_peak_b,
+        pids_peak,
+        scratch_peak_b,
+        scratch_files_peak,
+        accounting,
+        samples: _,
+    } = usage;
+    pb::Usage {
+        user_ms: *user_ms,
+        system_ms: *system_ms,
+        memory_peak_b: *memory_peak_b,
+        pids_peak: *pids_peak,
+        scratch_peak_b: *scratch_peak_b,
+        scratch_files_peak: *scratch_files_peak,
+        accounting: accounting.clone(),
     }
 }
 
@@ -89,11 +127,7 @@ pub(crate) fn output(engine: &Engine, row: &OutputRow, built: bool) -> Result<pb
             .iter()
             .map(|phase| pb::PhaseTime { name: phase.name.clone(), took_ms: phase.took_ms })
             .collect(),
-        usage: Some(pb::Usage {
-            user_ms: record.usage.user_ms,
-            system_ms: record.usage.system_ms,
-            max_rss_b: record.usage.max_rss_b,
-        }),
+        usage: Some(usage(&record.usage)),
         created_unix_s: record.created_unix_s,
         marks: record.marks.iter().cloned().collect(),
     })

@@ -10,20 +10,29 @@ use kbs_plan::derivation::Derivation;
 use kbs_plan::id::{BuildKey, ContentKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{
-    Finished, JailFile, JailPath, JailSpec, Limits, Outcome as JailOutcome, Scratch, Step, Usage,
+    Accounting, Finished, JailFile, JailPath, JailSpec, Limits, Sample, Scratch, Step,
 };
 use kbs_source::Selection;
-use kbs_store::{FailureRecord, LogFile, OutputRecord, OutputRow, Phase};
+use kbs_store::{FailureRecord, LogFile, OutputRecord, OutputRow, Phase, Usage, UsageSample};
 
 use super::collect::{self, Unfit};
 use super::image::Toolchain;
 use super::jail::{self, Tail};
+use super::verdict::{self, Verdict};
 use crate::config::Decided;
 use crate::contract;
 use crate::engine::flight::Flight;
-use crate::engine::outcome::{Cause, Failure, Outcome};
+use crate::engine::outcome::{Failure, Outcome};
+use crate::engine::watch::Happening;
 use crate::engine::{Engine, now_unix_s};
 use crate::problem::{EngineError, Problem};
+
+/// Samples that are kept with an output.
+const SAMPLES_MAX: usize = 256;
+
+/// Said where the sandbox had to do without its writable layer.
+pub(crate) const COPIED: &str = "the source was copied into the sandbox: the file system of the \
+     state directory cannot be a layer of an overlay, so every build takes longer";
 
 /// Everything a build needs to know.
 #[derive(Debug, Clone)]
@@ -51,7 +60,11 @@ pub(crate) enum Made {
 }
 
 /// Builds, then commits the output or records the failure.
-pub(crate) fn build(engine: &Engine, flight: &Flight, order: &Order) -> Result<Outcome, Problem> {
+pub(crate) fn build(
+    engine: &Engine,
+    flight: &Arc<Flight>,
+    order: &Order,
+) -> Result<Outcome, Problem> {
     match make(engine, flight, order)? {
         Made::Artifacts { tree, log, usage, mut phases, notes } => {
             let (row, _) = flight.phase("store", "", || {
@@ -77,7 +90,7 @@ pub(crate) fn build(engine: &Engine, flight: &Flight, order: &Order) -> Result<O
 }
 
 /// Runs the jail and collects, without committing anything.
-pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Made, Problem> {
+pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Result<Made, Problem> {
     let _slot = engine.slots.take(|| flight.is_abandoned()).ok_or(EngineError::Withdrawn)?;
     let mut phases = Vec::new();
     let (source, took) =
@@ -91,11 +104,15 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
         run(engine, flight, &spec, order.limits.log_b)
     })?;
     phases.push(phase("build", took));
-    let Run { finished, log, tail } = run;
+    let Run { finished, log, tail, samples } = run;
     if flight.is_abandoned() {
         return Err(EngineError::Withdrawn.into());
     }
-    let Finished { outcome, usage, took: _, dirs, copied: _ } = finished;
+    let Finished { outcome, usage: jail_usage, took: _, dirs, copied } = finished;
+    if copied {
+        flight.notice("degraded", COPIED);
+    }
+    let usage = usage_record(&jail_usage, samples);
     let mut failed = |cause, text, step: Option<usize>, tail: &Tail| Failure {
         cause,
         text,
@@ -105,9 +122,13 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
             .unwrap_or_default(),
         tail: tail.text(),
         kept: kept.keep(),
+        usage: usage.clone(),
     };
-    if let Some((cause, text, step)) = verdict(outcome, &spec)? {
-        return Ok(Made::Failed { failure: failed(cause, text, step, &tail), log, phases });
+    if let Some(Verdict { cause, text, step }) =
+        verdict::judge(outcome, &spec, &jail_usage, &tail.text())?
+    {
+        let failure = failed(cause, text, step, &tail);
+        return Ok(Made::Failed { failure, log, phases });
     }
     let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
     let notes = config_notes(order, &dirs.src);
@@ -131,44 +152,8 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
     }
 }
 
-/// How a jail failed: cause, words for people, and which step; `None` when it succeeded.
-fn verdict(
-    outcome: JailOutcome,
-    spec: &JailSpec,
-) -> Result<Option<(Cause, String, Option<usize>)>, Problem> {
-    let line = |step| command_line(spec, step);
-    Ok(Some(match outcome {
-        JailOutcome::Succeeded => return Ok(None),
-        JailOutcome::SetupFailed(failure) => return Err(EngineError::Refused { failure }.into()),
-        JailOutcome::Killed => return Err(EngineError::Withdrawn.into()),
-        JailOutcome::Failed { step, code } => {
-            (Cause::Exit(code), format!("`{}` exited with {code}", line(step)), Some(step))
-        }
-        JailOutcome::Signaled { step, signal } => {
-            let text = format!("`{}` was ended by signal {signal}", line(step));
-            (Cause::Signal(signal), text, Some(step))
-        }
-        JailOutcome::Exceeded(_) => {
-            let allowed = spec.limits.wall.unwrap_or_default().as_secs();
-            let text = format!("the build took longer than limits.wall allows ({allowed} s)");
-            (Cause::TimeOut, text, None)
-        }
-        JailOutcome::Lost { signal } => {
-            let text = format!(
-                "the build's first process was ended from outside by signal {signal}; \
-                 most often memory ran out"
-            );
-            (Cause::Signal(signal), text, None)
-        }
-    }))
-}
-
 fn phase(name: &str, took: Duration) -> Phase {
     Phase { name: name.to_owned(), took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
-}
-
-fn command_line(spec: &JailSpec, step: usize) -> String {
-    spec.steps.get(step).map(|step| step.argv.join(" ")).unwrap_or_default()
 }
 
 /// The directory of a work tree that is kept if the build fails, and removed otherwise.
@@ -258,9 +243,10 @@ struct Run {
     finished: Finished,
     log: LogFile,
     tail: Tail,
+    samples: Vec<UsageSample>,
 }
 
-fn run(engine: &Engine, flight: &Flight, spec: &JailSpec, log_b: u64) -> Result<Run, Problem> {
+fn run(engine: &Engine, flight: &Arc<Flight>, spec: &JailSpec, log_b: u64) -> Result<Run, Problem> {
     let mut log = engine.store.log_writer(log_b)?;
     flight.set_log(log.tail());
     let (mut tail, mut seen_b) = (Tail::default(), 0);
@@ -268,6 +254,10 @@ fn run(engine: &Engine, flight: &Flight, spec: &JailSpec, log_b: u64) -> Result<
         engine,
         spec,
         |job| flight.set_job(job),
+        {
+            let flight = Arc::clone(flight);
+            move |sample| flight.tell(Happening::Sample(sample))
+        },
         |bytes| {
             tail.push(bytes);
             log.write_all(bytes).and_then(|()| log.flush()).map_err(|source| {
@@ -279,7 +269,30 @@ fn run(engine: &Engine, flight: &Flight, spec: &JailSpec, log_b: u64) -> Result<
             Ok(())
         },
     )?;
-    Ok(Run { finished, log: log.finish()?, tail })
+    let samples = thin_out(flight.samples());
+    Ok(Run { finished, log: log.finish()?, tail, samples })
+}
+
+/// What is kept of the samples: all of a short build, every second, fourth, … of a long one.
+fn thin_out(samples: Vec<Sample>) -> Vec<UsageSample> {
+    let step = samples.len().div_ceil(SAMPLES_MAX).max(1).next_power_of_two();
+    samples
+        .into_iter()
+        .skip(step - 1)
+        .step_by(step)
+        .map(|sample| {
+            let Sample { at, user, system, memory_b, pids, scratch_b, scratch_files } = sample;
+            UsageSample {
+                at_ms: millis(at),
+                user_ms: millis(user),
+                system_ms: millis(system),
+                memory_b,
+                pids,
+                scratch_b,
+                scratch_files,
+            }
+        })
+        .collect()
 }
 
 /// How the tree's own configuration after the build differs from the one it was given.
@@ -322,13 +335,36 @@ fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
         derivation: derivation.canonical(),
         created_unix_s: now_unix_s(),
         phases,
-        usage: kbs_store::Usage {
-            user_ms: millis(usage.user),
-            system_ms: millis(usage.system),
-            max_rss_b: usage.memory_peak_b,
-        },
+        usage,
         warnings: warnings.clone(),
         marks: std::collections::BTreeSet::new(),
+    }
+}
+
+/// What is kept of what a jail used.
+fn usage_record(usage: &kbs_sandbox::Usage, samples: Vec<UsageSample>) -> Usage {
+    let kbs_sandbox::Usage {
+        user,
+        system,
+        memory_peak_b,
+        pids_peak,
+        scratch_peak_b,
+        scratch_files_peak,
+        accounting,
+    } = *usage;
+    Usage {
+        user_ms: millis(user),
+        system_ms: millis(system),
+        memory_peak_b,
+        pids_peak,
+        scratch_peak_b,
+        scratch_files_peak,
+        accounting: match accounting {
+            Accounting::Cgroup => "cgroup",
+            Accounting::Sampled => "sampled",
+        }
+        .to_owned(),
+        samples,
     }
 }
 
@@ -338,9 +374,7 @@ fn millis(span: Duration) -> u64 {
 
 /// The record of the same derivation content under another key.
 pub(crate) fn alias_record(order: &Order, row: &OutputRow) -> OutputRecord {
-    let mut record = record(order, row.record.phases.clone(), Usage::default());
-    record.usage = row.record.usage;
-    record
+    record(order, row.record.phases.clone(), row.record.usage.clone())
 }
 
 fn failure_record(order: &Order, failure: &Failure, phases: Vec<Phase>) -> FailureRecord {
@@ -356,5 +390,6 @@ fn failure_record(order: &Order, failure: &Failure, phases: Vec<Phase>) -> Failu
         reason: failure.text.clone(),
         created_unix_s: now_unix_s(),
         phases,
+        usage: failure.usage.clone(),
     }
 }

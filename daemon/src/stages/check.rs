@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::sync::Arc;
 
 use kbs_plan::id::BlobId;
 use kbs_plan::path::RelPath;
@@ -16,7 +17,7 @@ use crate::problem::Problem;
 /// Builds a second time and tells where the artifacts differ from `stored`.
 pub(crate) fn check(
     engine: &Engine,
-    flight: &Flight,
+    flight: &Arc<Flight>,
     order: &Order,
     stored: &Tree,
 ) -> Result<Outcome, Problem> {

@@ -7,7 +7,7 @@ use kbs_plan::derivation::SANDBOX_CONTRACT;
 use kbs_plan::id::{ConfigHash, ConfigureKey};
 use kbs_plan::recipe::{ConfigureRules, Recipe};
 use kbs_plan::spec::{ConfigAsk, ConfigText};
-use kbs_sandbox::{JailFile, JailPath, JailSpec, Limits, Outcome, Step};
+use kbs_sandbox::{Finished, JailFile, JailPath, JailSpec, Limits, Step};
 use kbs_source::{Item, ItemKind, Selection};
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use super::drift::{self, Comparison};
 use super::image::Toolchain;
 use super::jail::{self, Tail};
 use super::pin::{self, Pinned};
+use super::verdict;
 use crate::contract;
 use crate::engine::Engine;
 use crate::engine::watch::Watch;
@@ -251,6 +252,7 @@ fn normalise(
         engine,
         &spec,
         |job| watch.kill_when_withdrawn(job),
+        |_| {},
         |bytes| {
             printed.push(bytes);
             Ok(())
@@ -261,28 +263,11 @@ fn normalise(
         how,
         tail: printed.text(),
     };
-    let command =
-        |step: usize| rules.commands.get(step).map(|argv| argv.join(" ")).unwrap_or_default();
-    match finished.outcome {
-        Outcome::Succeeded => {}
-        Outcome::SetupFailed(failure) => return Err(EngineError::Refused { failure }.into()),
-        Outcome::Failed { step, code } => {
-            return Err(failed(format!("failed: `{}` exited with {code}", command(step))).into());
-        }
-        Outcome::Signaled { step, signal } => {
-            return Err(failed(format!(
-                "failed: `{}` was ended by signal {signal}",
-                command(step)
-            ))
-            .into());
-        }
-        Outcome::Exceeded(_) => return Err(failed("took longer than 10 minutes".to_owned()).into()),
-        Outcome::Killed => return Err(EngineError::Withdrawn.into()),
-        Outcome::Lost { .. } => {
-            return Err(failed("was killed".to_owned()).into());
-        }
+    let Finished { outcome, usage, took: _, dirs, copied: _ } = finished;
+    if let Some(verdict) = verdict::judge(outcome, &spec, &usage, &printed.text())? {
+        return Err(failed(format!("failed: {}", verdict.text)).into());
     }
-    let dirs = finished.dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
+    let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
     let relative = work_dir.strip_prefix(contract::SRC).unwrap_or("").trim_start_matches('/');
     let text = super::collect::read_config(dirs.src, relative)
         .map_err(|source| EngineError::NoConfiguration { project: recipe.name.clone(), source })?;

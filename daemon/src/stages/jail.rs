@@ -3,13 +3,13 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use kbs_sandbox::{Console, Finished, JailSpec, Job, SandboxError};
+use kbs_sandbox::{Console, Finished, JailSpec, Job, Sample, SandboxError};
 
 use crate::engine::Engine;
 use crate::problem::{EngineError, Problem};
 
-/// Runs a jail to its end: `started` gets the job to kill, `print` every piece of output as it
-/// comes.
+/// Runs a jail to its end: `started` gets the job to kill, `samples` what it holds now and then,
+/// `print` every piece of output as it comes.
 ///
 /// # Errors
 /// Whatever keeps the jail from running, and the first error of `print`, for which it is killed.
@@ -17,13 +17,14 @@ pub(crate) fn run(
     engine: &Engine,
     spec: &JailSpec,
     started: impl FnOnce(&Arc<Job>),
+    samples: impl Fn(Sample) + Send + Clone + 'static,
     mut print: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<Finished, Problem> {
     let sandbox = |source| EngineError::Sandbox { source };
     let (mut reader, writer) =
         std::io::pipe().map_err(|source| sandbox(SandboxError::Send(source)))?;
     let console = || writer.try_clone().map(|writer| Console::Log(writer.into()));
-    let job = engine.start_jail(spec, &console, |_| {})?;
+    let job = engine.start_jail(spec, &console, samples)?;
     drop(writer);
     started(&job);
     // The pipe ends when the last process of the jail is gone.

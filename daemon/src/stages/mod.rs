@@ -11,3 +11,4 @@ pub(crate) mod jail;
 pub(crate) mod pin;
 pub(crate) mod realize;
 pub(crate) mod sync;
+pub(crate) mod verdict;

@@ -19,6 +19,7 @@ pub(super) fn fail(store: &Store, key: BuildKey, text: &str) {
         reason: text.to_owned(),
         created_unix_s: text.len() as u64,
         phases: Vec::new(),
+        usage: crate::Usage::default(),
     };
     let row = store.record_failure(&record, Some(super::log(store, text))).unwrap();
     assert_eq!(row.log.unwrap().size_b, text.len() as u64);

@@ -41,7 +41,12 @@ prop_compose! {
         OutputRecord {
             key, content, name, project, commit, asked_ref, version, config, toolchain, derivation,
             created_unix_s, phases, warnings, marks,
-            usage: Usage { user_ms: used.0, system_ms: used.1, max_rss_b: used.2 },
+            usage: Usage {
+                user_ms: used.0,
+                system_ms: used.1,
+                memory_peak_b: used.2,
+                ..Usage::default()
+            },
         }
     }
 }
@@ -70,7 +75,7 @@ prop_compose! {
     ) -> FailureRow {
         let record = FailureRecord {
             key, name, project, commit, asked_ref, version, derivation, reason, created_unix_s,
-            phases,
+            phases, usage: Usage::default(),
         };
         FailureRow { record, log }
     }
@@ -152,5 +157,5 @@ fn the_bytes_of_rows_stay() {
     };
     let bytes = row.encode();
     assert_eq!(bytes[0], 1);
-    insta::assert_snapshot!(String::from_utf8_lossy(&bytes[1..]), @r#"{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","content":"content:0303030303030303030303030303030303030303030303030303030303030303","name":"mcu","project":"klipper","commit":"84104bbb","asked_ref":"master","version":"v0.13.0-730-g84104bbb","config":"config:0404040404040404040404040404040404040404040404040404040404040404","toolchain":"sha256:00","derivation":"{}","created_unix_s":1800000000,"phases":[{"name":"build","took_ms":1200}],"usage":{"user_ms":0,"system_ms":0,"max_rss_b":0},"warnings":[],"marks":[],"tree":"tree:0202020202020202020202020202020202020202020202020202020202020202","entries":3,"size_b":4,"stored_as":{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","name":"mcu"},"log":null,"last_use_unix_s":5}"#);
+    insta::assert_snapshot!(String::from_utf8_lossy(&bytes[1..]), @r#"{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","content":"content:0303030303030303030303030303030303030303030303030303030303030303","name":"mcu","project":"klipper","commit":"84104bbb","asked_ref":"master","version":"v0.13.0-730-g84104bbb","config":"config:0404040404040404040404040404040404040404040404040404040404040404","toolchain":"sha256:00","derivation":"{}","created_unix_s":1800000000,"phases":[{"name":"build","took_ms":1200}],"usage":{"user_ms":0,"system_ms":0,"memory_peak_b":0,"pids_peak":0,"scratch_peak_b":0,"scratch_files_peak":0,"accounting":"","samples":[]},"warnings":[],"marks":[],"tree":"tree:0202020202020202020202020202020202020202020202020202020202020202","entries":3,"size_b":4,"stored_as":{"key":"key:0101010101010101010101010101010101010101010101010101010101010101","name":"mcu"},"log":null,"last_use_unix_s":5}"#);
 }
