@@ -55,7 +55,7 @@ pub(crate) enum Cause {
     TimeOut,
     /// A required artifact pattern matched nothing, or something that cannot be kept.
     NoArtifacts,
-    /// The artifacts are larger than their limit.
+    /// The artifacts are larger than their limit, or more.
     OutputTooLarge,
 }
 

@@ -115,12 +115,7 @@ pub(crate) fn make(engine: &Engine, flight: &Flight, order: &Order) -> Result<Ma
         flight.notice("dirty-config", note.clone());
     }
     let (collected, took) = flight.phase("collect", "", || {
-        collect::collect(
-            dirs,
-            &order.derivation.collect,
-            order.limits.output_b,
-            engine.store.ingest()?,
-        )
+        collect::collect(dirs, &order.derivation.collect, &order.limits, engine.store.ingest()?)
     })?;
     phases.push(phase("collect", took));
     match collected {
