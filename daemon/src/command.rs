@@ -128,3 +128,24 @@ fn report(error: &dyn Help) {
         eprintln!("\nhelp: {help}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_win_over_the_file_and_the_file_over_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("kbsd.toml");
+        std::fs::write(&file, "builds = 2\nidle-exit = '1h'\n").unwrap();
+        let configure = |options: &[&str]| {
+            let file = file.to_str().unwrap();
+            let args = [&["kbsd", "--state", "/state", "--config", file], options].concat();
+            let config = Arguments::try_parse_from(args).unwrap().configure().unwrap();
+            (config.builds(), config.idle_exit.unwrap().as_secs())
+        };
+        assert_eq!(configure(&[]), (2, 3600));
+        assert_eq!(configure(&["--builds", "3"]), (3, 3600));
+        assert_eq!(configure(&["--idle-exit", "7"]), (2, 7));
+    }
+}

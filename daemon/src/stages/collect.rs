@@ -147,7 +147,7 @@ impl<'a> Search<'a> {
         if let Some(text) = self.missing() {
             return Some(Unfit { cause: Cause::NoArtifacts, text });
         }
-        // Sizes are the build's to choose: a sparse file may claim to be of any.
+        // Saturating, for sizes are the build's to choose.
         let size_b =
             self.files.iter().fold(0_u64, |sum, (_, size_b, _)| sum.saturating_add(*size_b));
         if size_b > *output_b {
@@ -233,4 +233,73 @@ pub(crate) fn read_config(src: OwnedFd, below: &str) -> std::io::Result<String> 
         return Err(std::io::Error::other(".config is larger than 16 MiB"));
     }
     String::from_utf8(text).map_err(std::io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use kbs_plan::limits::Limits;
+    use kbs_plan::pattern::Pattern;
+    use kbs_plan::quantity::ByteSize;
+
+    fn rules() -> Collect {
+        let pattern = |text| Pattern::new(text).unwrap();
+        Collect {
+            root: "out".to_owned(),
+            required: vec![pattern("a.*")],
+            optional: vec![pattern("*.x")],
+        }
+    }
+
+    fn limits(output_b: u64, output_files: u64) -> Decided {
+        let limits = Limits {
+            output: Some(ByteSize(output_b)),
+            output_files: Some(output_files),
+            ..Limits::default()
+        };
+        Config::new("/nonexistent".as_ref()).decide(&limits).unwrap()
+    }
+
+    #[test]
+    fn a_search_holds_one_name_more_than_allowed_and_no_other() {
+        let top = tempfile::tempdir().unwrap();
+        for dir in ["", "1", "1/2", "3"] {
+            let dir = top.path().join(dir);
+            std::fs::create_dir_all(&dir).unwrap();
+            for number in 0..10 {
+                std::fs::write(dir.join(format!("{number}.x")), "").unwrap();
+                std::fs::write(dir.join(format!("{number}.y")), "").unwrap();
+                std::os::unix::fs::symlink("x", dir.join(format!("a.{number}"))).unwrap();
+            }
+        }
+        let dir = Dir::from_std_file(std::fs::File::open(top.path()).unwrap());
+        for (allowed, held) in [(0, 1), (15, 16), (39, 40), (40, 40), (50, 40)] {
+            let (rules, limits) = (rules(), limits(1, allowed));
+            let mut search = Search::new(&rules, &limits);
+            search.walk(&dir, None, 0).unwrap();
+            assert_eq!(search.files.len(), held);
+            assert!(search.others.len() <= 1, "one for each pattern is enough");
+            let unfit = search.judge().unwrap();
+            let is_too_many = unfit.cause == Cause::OutputTooLarge;
+            assert_eq!(is_too_many, allowed < 40, "{}", unfit.text);
+        }
+    }
+
+    #[test]
+    fn sizes_whose_sum_is_no_number_are_too_large() {
+        let (rules, limits) = (rules(), limits(100, 9));
+        let judge = |sizes: &[u64]| {
+            let mut search = Search::new(&rules, &limits);
+            for (number, size_b) in sizes.iter().enumerate() {
+                let path = RelPath::new(format!("a.{number}")).unwrap();
+                search.files.push((path, *size_b, Executable::No));
+            }
+            search.judge().map(|unfit| unfit.text)
+        };
+        assert_eq!(judge(&[40, 60]), None);
+        let told = "the artifacts hold 123 bytes, more than limits.output allows (100)";
+        assert_eq!(judge(&[23, 100]).as_deref(), Some(told));
+        assert!(judge(&[1 << 63, 1 << 63, 7]).unwrap().contains("limits.output allows (100)"));
+    }
 }
