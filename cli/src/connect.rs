@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kbs_daemon::Config;
 use kbs_plan::error::{Class, Help};
 use kbs_proto::client::MESSAGE_MAX_B;
 use kbs_proto::pb::builds_client::BuildsClient;
@@ -12,12 +13,25 @@ use kbs_proto::pb::images_client::ImagesClient;
 use kbs_proto::pb::sources_client::SourcesClient;
 use tonic::transport::Channel;
 
+use crate::env::Env;
 use crate::error::CliError;
-use crate::place::{Place, SOCKET_NAME};
+use crate::place::{Place, SOCKET_NAME, config_file};
 use crate::start::{Launch, start};
 
-/// How long a daemon that was started along the way stays without work.
-pub(crate) const IDLE_EXIT: Duration = Duration::from_mins(10);
+/// How long a daemon that was started along the way stays without work, unless its configuration
+/// says.
+const IDLE_EXIT: Duration = Duration::from_mins(10);
+
+/// When a daemon that is started leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// After so long without work, whatever its configuration says.
+    For(Duration),
+    /// As its configuration says, or for ever.
+    AsConfigured,
+    /// As its configuration says, or after a while: nobody asked for a daemon.
+    AWhile,
+}
 
 /// A daemon that answers.
 #[derive(Debug)]
@@ -82,28 +96,35 @@ impl Daemon {
         control: DaemonClient;
     }
 
-    /// Finds the daemon of `place`, or starts one that leaves when idle for `idle_exit`.
+    /// Finds the daemon of `place`, or starts one with the configuration that `env` chooses.
     ///
     /// # Errors
     /// Why no daemon answers, or why none could be started.
-    pub(crate) async fn reach(
-        place: &Place,
-        idle_exit: Option<Duration>,
-    ) -> Result<Self, CliError> {
+    pub(crate) async fn reach(place: &Place, env: &Env, stay: Stay) -> Result<Self, CliError> {
         if let Some(daemon) = Self::find(place).await? {
             return Ok(daemon);
         }
         match place {
             Place::Socket(socket) => Err(ConnectError::Nobody { socket: socket.clone() }.into()),
             Place::Here(state) => {
-                let inside = kbs_daemon::in_process(kbs_daemon::Config::new(state)).await?;
+                let config = Config::read(state, config_file(env)?.as_deref())?;
+                let inside = kbs_daemon::in_process(config).await?;
                 let channel = inside.channel.clone();
                 Ok(Self { socket: None, is_new: true, channel, _inside: Some(inside) })
             }
             Place::State { shared: _, dir } => {
                 let program = std::env::current_exe()
                     .map_err(|error| CliError::host("cannot tell where kbs is", &error))?;
-                Ok(start(&Launch { program: &program, state: dir, idle_exit }).await?)
+                let file = config_file(env)?;
+                // The daemon reads it again; what is wrong with it is better told here.
+                let config = Config::read(dir, file.as_deref())?;
+                let idle_exit = match stay {
+                    Stay::For(idle) => Some(idle),
+                    Stay::AWhile if config.idle_exit.is_none() => Some(IDLE_EXIT),
+                    Stay::AWhile | Stay::AsConfigured => None,
+                };
+                let config = file.as_deref();
+                Ok(start(&Launch { program: &program, state: dir, config, idle_exit }).await?)
             }
         }
     }

@@ -10,6 +10,10 @@ pub(crate) struct Env {
     pub(crate) state: Option<PathBuf>,
     /// `KBS_SOCKET`: a daemon's socket.
     pub(crate) socket: Option<PathBuf>,
+    /// `KBS_CONFIG`: the configuration file of a daemon that is started.
+    pub(crate) config: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, or what stands for it below `HOME`.
+    pub(crate) config_home: Option<PathBuf>,
     /// `XDG_STATE_HOME`, or what stands for it below `HOME`.
     pub(crate) state_home: Option<PathBuf>,
     /// `NO_COLOR` is set.
@@ -25,11 +29,13 @@ impl Env {
         let path = |name| filled(name).map(PathBuf::from);
         // The base directory specification ignores relative paths.
         let absolute = |name| path(name).filter(|path| path.is_absolute());
-        let below_home = || absolute("HOME").map(|home| home.join(".local/state"));
+        let below_home = |dir| absolute("HOME").map(|home| home.join(dir));
         Self {
             state: path("KBS_STATE"),
             socket: path("KBS_SOCKET"),
-            state_home: absolute("XDG_STATE_HOME").or_else(below_home),
+            config: path("KBS_CONFIG"),
+            config_home: absolute("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
+            state_home: absolute("XDG_STATE_HOME").or_else(|| below_home(".local/state")),
             no_color: filled("NO_COLOR").is_some(),
             dumb_terminal: filled("TERM").is_none_or(|term| term == "dumb"),
         }

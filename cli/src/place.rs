@@ -89,6 +89,18 @@ pub(crate) fn state_dir(global: &Global, env: &Env) -> Result<PathBuf, PlaceErro
     absolute(named.or_else(custom).ok_or(PlaceError::NoHome)?)
 }
 
+/// The configuration file of a daemon that is started, absolute; `None` where there is none.
+///
+/// # Errors
+/// [`PlaceError::Path`].
+pub(crate) fn config_file(env: &Env) -> Result<Option<PathBuf>, PlaceError> {
+    if let Some(named) = &env.config {
+        return absolute(named.clone()).map(Some);
+    }
+    let user = env.config_home.as_ref().map(|home| home.join("kbs/kbsd.toml"));
+    Ok(kbs_daemon::Config::usual_file(user.as_deref()))
+}
+
 fn absolute(path: PathBuf) -> Result<PathBuf, PlaceError> {
     std::path::absolute(&path).map_err(|source| PlaceError::Path { path, source })
 }
@@ -121,6 +133,18 @@ mod tests {
         assert_eq!(choose(&["--no-daemon"], &env), Place::Here("/env-state".into()));
         let env = Env { socket: None, ..env };
         assert_eq!(choose(&[], &env), state("/env-state"));
+    }
+
+    #[test]
+    fn a_configuration_that_is_named_wins_over_that_of_the_user() {
+        let home = tempfile::tempdir().unwrap();
+        let usual = home.path().join("kbs/kbsd.toml");
+        std::fs::create_dir(home.path().join("kbs")).unwrap();
+        std::fs::write(&usual, "").unwrap();
+        let env = Env { config_home: Some(home.path().to_owned()), ..Env::default() };
+        assert_eq!(config_file(&env).unwrap(), Some(usual));
+        let env = Env { config: Some("/named".into()), ..env };
+        assert_eq!(config_file(&env).unwrap(), Some("/named".into()));
     }
 
     #[test]

@@ -35,7 +35,9 @@ pub(crate) struct Launch<'a> {
     pub(crate) program: &'a Path,
     /// Its state directory, absolute.
     pub(crate) state: &'a Path,
-    /// When it leaves.
+    /// Its configuration file, absolute.
+    pub(crate) config: Option<&'a Path>,
+    /// When it leaves, whatever its configuration says.
     pub(crate) idle_exit: Option<Duration>,
 }
 
@@ -165,10 +167,13 @@ const SMALL: [(&str, &str); 3] = [
 ];
 
 fn spawn(launch: &Launch<'_>, log: &File) -> Result<Child, StartError> {
-    let Launch { program, state, idle_exit } = *launch;
+    let Launch { program, state, config, idle_exit } = *launch;
     let log = log.try_clone().map_err(on("open the log of", program))?;
     let mut command = Command::new(program);
     command.args(["daemon", "run", "--detached", "--state"]).arg(state);
+    if let Some(config) = config {
+        command.arg("--config").arg(config);
+    }
     if let Some(idle) = idle_exit {
         command.arg("--idle-exit").arg(idle.as_secs().to_string());
     }
@@ -241,7 +246,8 @@ mod tests {
 
     fn started(state: &Path) -> Result<Daemon, StartError> {
         let idle_exit = Some(Duration::from_mins(10));
-        let launch = Launch { program: Path::new(PROGRAM), state, idle_exit };
+        let config = Some(Path::new("/kbsd.toml"));
+        let launch = Launch { program: Path::new(PROGRAM), state, config, idle_exit };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(start(&launch))
     }
@@ -273,6 +279,7 @@ mod tests {
         });
         std::fs::write(dir.path().join("leave"), "").unwrap();
         let state = dir.path().display();
-        assert_eq!(asked(), format!("daemon run --detached --state {state} --idle-exit 600\n"));
+        let options = format!("--state {state} --config /kbsd.toml --idle-exit 600");
+        assert_eq!(asked(), format!("daemon run --detached {options}\n"));
     }
 }

@@ -1,16 +1,17 @@
 //! The `kbsd` command.
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueHint};
 use kbs_plan::error::{Class, Help};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::serve;
 
 /// Build firmware and kernels reproducibly, for every client of a socket
@@ -28,7 +29,24 @@ pub struct Arguments {
     idle_exit: Option<u64>,
     /// Builds at a time [default: one per four CPUs]
     #[arg(long, value_name = "N")]
-    builds: Option<usize>,
+    builds: Option<NonZero<usize>>,
+    /// Read this configuration file; options win over it [default: /etc/kbs/kbsd.toml if it exists]
+    // As text, because an empty variable is as good as none and no path is empty.
+    #[arg(long, env = "KBS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<OsString>,
+}
+
+impl Arguments {
+    fn configure(self) -> Result<Config, ConfigError> {
+        let Self { state, socket, idle_exit, builds, config: file } = self;
+        let named = file.filter(|file| !file.is_empty()).map(PathBuf::from);
+        let file = named.or_else(|| Config::usual_file(None));
+        let mut config = Config::read(&state, file.as_deref())?;
+        config.socket = socket;
+        config.idle_exit = idle_exit.map(Duration::from_secs).or(config.idle_exit);
+        config.max_builds = builds.map(Into::into).or(config.max_builds);
+        Ok(config)
+    }
 }
 
 /// Runs the `kbsd` command: reads its arguments, the program name first, and serves until told to
@@ -41,11 +59,10 @@ pub fn command(args: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let Arguments { state, socket, idle_exit, builds } = arguments;
-    let mut config = Config::new(&state);
-    config.socket = socket;
-    config.idle_exit = idle_exit.map(Duration::from_secs);
-    config.max_builds = builds;
+    let config = match arguments.configure() {
+        Ok(config) => config,
+        Err(error) => return fail(&error),
+    };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -69,17 +86,20 @@ pub fn command(args: Vec<OsString>) -> ExitCode {
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error);
-            ExitCode::from(match error.class() {
-                Class::User | Class::NotFound => 2,
-                Class::Environment => 3,
-                Class::Build => 1,
-                Class::Cancelled => 4,
-                Class::Bug => 70,
-            })
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// Tells an error and what it means as an exit status.
+fn fail(error: &dyn Help) -> ExitCode {
+    report(error);
+    ExitCode::from(match error.class() {
+        Class::User | Class::NotFound => 2,
+        Class::Environment => 3,
+        Class::Build => 1,
+        Class::Cancelled => 4,
+        Class::Bug => 70,
+    })
 }
 
 async fn run(config: Config) -> Result<(), serve::StartError> {
@@ -97,14 +117,35 @@ async fn run(config: Config) -> Result<(), serve::StartError> {
 }
 
 #[expect(clippy::print_stderr, reason = "the last words of a daemon that could not start")]
-fn report(error: &serve::StartError) {
+fn report(error: &dyn Help) {
     eprintln!("error: {error}");
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         eprintln!("  caused by: {error}");
         cause = error.source();
     }
     if let Some(help) = error.help() {
         eprintln!("\nhelp: {help}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_win_over_the_file_and_the_file_over_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("kbsd.toml");
+        std::fs::write(&file, "builds = 2\nidle-exit = '1h'\n").unwrap();
+        let configure = |options: &[&str]| {
+            let file = file.to_str().unwrap();
+            let args = [&["kbsd", "--state", "/state", "--config", file], options].concat();
+            let config = Arguments::try_parse_from(args).unwrap().configure().unwrap();
+            (config.builds(), config.idle_exit.unwrap().as_secs())
+        };
+        assert_eq!(configure(&[]), (2, 3600));
+        assert_eq!(configure(&["--builds", "3"]), (3, 3600));
+        assert_eq!(configure(&["--idle-exit", "7"]), (2, 7));
     }
 }

@@ -1,5 +1,7 @@
 //! What a build may use. Never part of a key.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::{ByteSize, Span};
@@ -11,15 +13,27 @@ pub struct Limits {
     /// Longest run of all build commands together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall: Option<Span>,
+    /// Memory that all processes of the build may hold together; files in memory are not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Processes and threads together, at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
     /// Room for everything the build writes, its outputs included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<ByteSize>,
+    /// Files and directories that the build may make in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch_files: Option<u64>,
     /// Largest log; the rest is dropped and the log says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<ByteSize>,
     /// Largest sum of all artifacts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<ByteSize>,
+    /// Number of artifacts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_files: Option<u64>,
     /// Open files per process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
@@ -28,18 +42,175 @@ pub struct Limits {
     pub jobs: Option<u32>,
 }
 
+/// A limit that is above what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// Its name, as in `limits.wall`.
+    pub key: &'static str,
+    /// What was asked for, in text form.
+    pub asked: String,
+    /// The most that is allowed, in text form.
+    pub most: String,
+}
+
 impl Limits {
     /// These limits, with `fallback` where they say nothing.
     #[must_use]
     pub fn or(self, fallback: &Self) -> Self {
-        let Self { wall, scratch, log, output, open_files, jobs } = self;
+        let Self {
+            wall,
+            memory,
+            pids,
+            scratch,
+            scratch_files,
+            log,
+            output,
+            output_files,
+            open_files,
+            jobs,
+        } = self;
         Self {
             wall: wall.or(fallback.wall),
+            memory: memory.or(fallback.memory),
+            pids: pids.or(fallback.pids),
             scratch: scratch.or(fallback.scratch),
+            scratch_files: scratch_files.or(fallback.scratch_files),
             log: log.or(fallback.log),
             output: output.or(fallback.output),
+            output_files: output_files.or(fallback.output_files),
             open_files: open_files.or(fallback.open_files),
             jobs: jobs.or(fallback.jobs),
         }
+    }
+
+    /// These limits, lowered to `ceiling` where they are above it; where they say nothing, they
+    /// still do.
+    #[must_use]
+    pub fn at_most(self, ceiling: &Self) -> Self {
+        let Self {
+            wall,
+            memory,
+            pids,
+            scratch,
+            scratch_files,
+            log,
+            output,
+            output_files,
+            open_files,
+            jobs,
+        } = self;
+        Self {
+            wall: lower(wall, ceiling.wall),
+            memory: lower(memory, ceiling.memory),
+            pids: lower(pids, ceiling.pids),
+            scratch: lower(scratch, ceiling.scratch),
+            scratch_files: lower(scratch_files, ceiling.scratch_files),
+            log: lower(log, ceiling.log),
+            output: lower(output, ceiling.output),
+            output_files: lower(output_files, ceiling.output_files),
+            open_files: lower(open_files, ceiling.open_files),
+            jobs: lower(jobs, ceiling.jobs),
+        }
+    }
+
+    /// Every limit that is above `ceiling`, in the order of the fields.
+    pub fn above(&self, ceiling: &Self) -> Vec<Excess> {
+        let Self {
+            wall,
+            memory,
+            pids,
+            scratch,
+            scratch_files,
+            log,
+            output,
+            output_files,
+            open_files,
+            jobs,
+        } = self;
+        let all = [
+            excess("wall", *wall, ceiling.wall),
+            excess("memory", *memory, ceiling.memory),
+            excess("pids", *pids, ceiling.pids),
+            excess("scratch", *scratch, ceiling.scratch),
+            excess("scratch-files", *scratch_files, ceiling.scratch_files),
+            excess("log", *log, ceiling.log),
+            excess("output", *output, ceiling.output),
+            excess("output-files", *output_files, ceiling.output_files),
+            excess("open-files", *open_files, ceiling.open_files),
+            excess("jobs", *jobs, ceiling.jobs),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+fn lower<T: Ord>(limit: Option<T>, ceiling: Option<T>) -> Option<T> {
+    match (limit, ceiling) {
+        (Some(limit), Some(ceiling)) => Some(limit.min(ceiling)),
+        (limit, _) => limit,
+    }
+}
+
+fn excess<T: Ord + fmt::Display>(
+    key: &'static str,
+    asked: Option<T>,
+    most: Option<T>,
+) -> Option<Excess> {
+    let (asked, most) = asked.zip(most).filter(|(asked, most)| asked > most)?;
+    Some(Excess { key, asked: asked.to_string(), most: most.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [&str; 10] = [
+        "wall",
+        "memory",
+        "pids",
+        "scratch",
+        "scratch-files",
+        "log",
+        "output",
+        "output-files",
+        "open-files",
+        "jobs",
+    ];
+
+    /// Every limit, at the same number.
+    fn all(number: u32) -> Limits {
+        let lines: Vec<_> = KEYS.iter().map(|key| format!("{key} = {number}\n")).collect();
+        toml::from_str(&lines.concat()).unwrap()
+    }
+
+    #[test]
+    fn every_limit_has_its_own_fallback() {
+        assert_eq!(Limits::default().or(&all(7)), all(7));
+        assert_eq!(all(3).or(&all(7)), all(3));
+        let one: Limits = toml::from_str("output-files = 1").unwrap();
+        let both = one.or(&all(7));
+        assert_eq!((both.output_files, both.scratch_files), (Some(1), Some(7)));
+    }
+
+    #[test]
+    fn every_limit_has_its_own_ceiling() {
+        assert_eq!(all(9).at_most(&all(7)), all(7));
+        assert_eq!(all(3).at_most(&all(7)), all(3));
+        assert_eq!(all(9).at_most(&Limits::default()), all(9));
+        assert_eq!(Limits::default().at_most(&all(7)), Limits::default());
+
+        assert!(all(7).above(&all(7)).is_empty());
+        assert!(all(9).above(&Limits::default()).is_empty());
+        assert!(Limits::default().above(&all(7)).is_empty());
+        let keys: Vec<_> = all(9).above(&all(7)).iter().map(|excess| excess.key).collect();
+        assert_eq!(keys, KEYS);
+    }
+
+    #[test]
+    fn an_excess_is_told_as_people_write_it() {
+        let asked: Limits = toml::from_str("wall = '8h'\nmemory = '9GiB'\npids = 7").unwrap();
+        let ceiling: Limits = toml::from_str("wall = '6h'\nmemory = '8G'\npids = 8").unwrap();
+        let text = |excess: &Excess| format!("{} {} {}", excess.key, excess.asked, excess.most);
+        let told: Vec<_> = asked.above(&ceiling).iter().map(text).collect();
+        assert_eq!(told, ["wall 8h 6h", "memory 9G 8G"]);
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Error as _, Visitor};
+use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A number of bytes: an integer, or text with a binary suffix `K`, `M`, `G` or `T`.
+/// A number of bytes: an integer, or text with a binary suffix `K`, `M`, `G` or `T`, which may be
+/// spelled `KiB` and so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
@@ -22,7 +23,8 @@ pub struct QuantityError {
     wanted: &'static str,
 }
 
-const SIZE_FORM: &str = "a size: write bytes, or a number with K, M, G or T, as in `512M`";
+const SIZE_FORM: &str =
+    "a size: write bytes, or a number with K, M, G or T, as in `512M` or `512MiB`";
 const SPAN_FORM: &str = "a time span: write seconds, or a number with s, m, h or d, as in `30m`";
 
 fn scaled(text: &str, factors: &[(char, u64)]) -> Option<u64> {
@@ -42,7 +44,11 @@ impl std::str::FromStr for ByteSize {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        scaled(text, &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30), ('T', 1 << 40)])
+        let factors = [('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30), ('T', 1 << 40)];
+        // Only after a letter: a bare `iB` would be no unit.
+        let short =
+            text.trim().strip_suffix("iB").filter(|short| short.ends_with(char::is_alphabetic));
+        scaled(short.unwrap_or(text), &factors)
             .map(Self)
             .ok_or_else(|| QuantityError { text: text.to_owned(), wanted: SIZE_FORM })
     }
@@ -60,17 +66,27 @@ impl std::str::FromStr for Span {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps = [("T", 1_u64 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
-        match steps.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)) {
-            Some((suffix, factor)) => write!(f, "{}{suffix}", self.0 / factor),
-            None => write!(f, "{}", self.0),
-        }
+        let steps = [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)];
+        write_scaled(f, self.0, &steps, "")
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.0.as_secs())
+        write_scaled(f, self.0.as_secs(), &[("d", 86_400), ("h", 3600), ("m", 60)], "s")
+    }
+}
+
+/// Writes a number in the largest unit that has no remainder, else in the smallest, `unit`.
+fn write_scaled(
+    f: &mut fmt::Formatter<'_>,
+    number: u64,
+    steps: &[(&str, u64)],
+    unit: &str,
+) -> fmt::Result {
+    match steps.iter().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor)) {
+        Some((suffix, factor)) => write!(f, "{}{suffix}", number / factor),
+        None => write!(f, "{number}{unit}"),
     }
 }
 
@@ -84,7 +100,8 @@ impl<T: std::str::FromStr<Err = QuantityError>> Visitor<'_> for QuantityVisitor<
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<T, E> {
-        u64::try_from(value).map(self.1).map_err(|_| E::custom(format!("`{value}` is negative")))
+        let number = u64::try_from(value);
+        number.map(self.1).map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<T, E> {
@@ -136,9 +153,15 @@ mod tests {
         assert_eq!("7".parse(), Ok(ByteSize(7)));
         assert_eq!("90".parse(), Ok(Span(Duration::from_secs(90))));
         assert_eq!("2m".parse(), Ok(Span(Duration::from_mins(2))));
-        for bad in ["", "M", "-1", "1.5G", "1X", "99999999999T"] {
+        assert_eq!("8GiB".parse(), Ok(ByteSize(8 << 30)));
+        for bad in ["", "M", "-1", "1.5G", "1X", "99999999999T", "iB", "1iB", "1GB", "GiB"] {
             assert!(bad.parse::<ByteSize>().is_err(), "{bad:?}");
         }
-        assert_eq!(ByteSize(3 << 30).to_string(), "3G");
+        for text in ["0", "7", "3G", "1025", "5K"] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
+        }
+        for text in ["90s", "2m", "36h", "7d", "61m"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
     }
 }

@@ -141,19 +141,45 @@ fn toolchain_to(toolchain: ToolchainAsk) -> pb::Toolchain {
 }
 
 fn limits_from(limits: pb::Limits) -> Limits {
-    let pb::Limits { wall_s, scratch_b, log_b, output_b, open_files, jobs } = limits;
+    let pb::Limits {
+        wall_s,
+        scratch_b,
+        log_b,
+        output_b,
+        open_files,
+        jobs,
+        memory_b,
+        pids,
+        scratch_files,
+        output_files,
+    } = limits;
     Limits {
         wall: wall_s.map(|seconds| Span(std::time::Duration::from_secs(seconds))),
+        memory: memory_b.map(ByteSize),
+        pids,
         scratch: scratch_b.map(ByteSize),
+        scratch_files,
         log: log_b.map(ByteSize),
         output: output_b.map(ByteSize),
+        output_files,
         open_files,
         jobs,
     }
 }
 
 fn limits_to(limits: &Limits) -> pb::Limits {
-    let Limits { wall, scratch, log, output, open_files, jobs } = limits;
+    let Limits {
+        wall,
+        memory,
+        pids,
+        scratch,
+        scratch_files,
+        log,
+        output,
+        output_files,
+        open_files,
+        jobs,
+    } = limits;
     pb::Limits {
         wall_s: wall.map(|span| span.0.as_secs()),
         scratch_b: scratch.map(|size| size.0),
@@ -161,6 +187,10 @@ fn limits_to(limits: &Limits) -> pb::Limits {
         output_b: output.map(|size| size.0),
         open_files: *open_files,
         jobs: *jobs,
+        memory_b: memory.map(|size| size.0),
+        pids: *pids,
+        scratch_files: *scratch_files,
+        output_files: *output_files,
     }
 }
 
@@ -173,6 +203,7 @@ mod tests {
         let text = "[project]\nrecipe='klipper'\ngit='/k'\nrev='v1'\nsubmodules=true\n\
                     [config]\ninline='CONFIG_A=y'\nset={B=true}\naccept-drift=['MCU']\n\
                     [toolchain]\nimage='arm@sha256:0'\n[limits]\nwall='5m'\nscratch='1G'\njobs=3\n\
+                    memory='2GiB'\npids=5\nscratch-files=6\nlog=7\noutput=8\noutput-files=9\nopen-files=10\n\
                     [version]\nexact='v1-2-gabc'\n[make]\nargs=['W=1']\n\
                     [recipe.build]\nenv-allowed=['FOO']\n[env]\nFOO='x'";
         let spec = Spec::read(text, &|_| Ok(String::new()), &str::to_owned).unwrap();

@@ -13,6 +13,7 @@ mod killed;
 mod klipper;
 mod lab;
 mod lifetime;
+mod operator;
 mod place;
 mod plain;
 mod processes;

@@ -11,11 +11,11 @@ use kbs_proto::pb;
 
 use super::Session;
 use crate::args::Global;
-use crate::connect::Daemon;
+use crate::connect::{Daemon, Stay};
 use crate::env::Env;
 use crate::error::{CliError, is_gone, remote};
 use crate::exit::Exit;
-use crate::place::{Place, state_dir};
+use crate::place::{Place, config_file, state_dir};
 use crate::render::json;
 use crate::render::table::pairs;
 use crate::render::text::{size, span};
@@ -23,7 +23,8 @@ use crate::ui::Format;
 
 /// Run, start, stop or look at the build daemon
 ///
-/// Commands that need a daemon start one themselves; it leaves after ten idle minutes.
+/// Commands that need a daemon start one themselves; it leaves after ten idle minutes, or as its
+/// configuration says.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DaemonArgs {
     #[command(subcommand)]
@@ -38,7 +39,7 @@ pub(crate) enum DaemonCommand {
     ///
     /// Prints its socket.
     Start {
-        /// Leave after so long without work: seconds, or as in `30m` [default: never]
+        /// Leave after so long without work: seconds, or `30m` [default: as configured, or never]
         #[arg(long, value_name = "TIME")]
         idle_exit: Option<Span>,
     },
@@ -107,8 +108,15 @@ pub(crate) fn serve(args: RunArgs, global: &Global, env: &Env) -> Result<ExitCod
     // An option after one that only kbsd knows is among `options`.
     let is_given =
         |name: &str| options.iter().any(|option| option.as_bytes().starts_with(name.as_bytes()));
-    if !is_given("--state") && !is_given("--help") && !is_given("--version") {
+    let is_question = is_given("--help") || is_given("--version");
+    if !is_question && !is_given("--state") {
         forwarded.extend(["--state".into(), state_dir(global, env)?.into_os_string()]);
+    }
+    if !is_question
+        && !is_given("--config")
+        && let Some(file) = config_file(env)?
+    {
+        forwarded.extend(["--config".into(), file.into_os_string()]);
     }
     if let Some(socket) = &global.socket {
         forwarded.extend(["--socket".into(), socket.clone().into_os_string()]);
@@ -125,16 +133,17 @@ pub(crate) async fn run(args: DaemonArgs, session: &mut Session<'_>) -> Result<E
     match args.command {
         DaemonCommand::Run(_) => unreachable!("it is no request to a daemon"),
         DaemonCommand::Start { idle_exit } => {
-            start(idle_exit.map(|Span(idle)| idle), session).await
+            let stay = idle_exit.map_or(Stay::AsConfigured, |Span(idle)| Stay::For(idle));
+            start(stay, session).await
         }
         DaemonCommand::Stop { force } => stop(force, session).await,
         DaemonCommand::Status => status(session).await,
     }
 }
 
-async fn start(idle_exit: Option<Duration>, session: &mut Session<'_>) -> Result<Exit, CliError> {
+async fn start(stay: Stay, session: &mut Session<'_>) -> Result<Exit, CliError> {
     refuse_here("start", session)?;
-    let daemon = Daemon::reach(&session.place, idle_exit).await?;
+    let daemon = Daemon::reach(&session.place, session.env, stay).await?;
     let done = if daemon.is_new { "started" } else { "runs already" };
     session.ui.say(done);
     if let Some(socket) = daemon.socket {
@@ -182,12 +191,15 @@ async fn status(session: &mut Session<'_>) -> Result<Exit, CliError> {
         running_builds,
         waiting_requests,
         resident_b,
+        config_file,
     } = reply;
+    let config = if config_file.is_empty() { "none" } else { &config_file };
     let socket = daemon.socket.map(|socket| socket.display().to_string()).unwrap_or_default();
     ui.data(&pairs(&[
         ("version", &version),
         ("pid", &pid.to_string()),
         ("state", &state_dir),
+        ("config", config),
         ("socket", &socket),
         ("up", &span(Duration::from_secs(uptime_s))),
         ("builds", &format!("{running_builds} running, {waiting_requests} requests waiting")),

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 use crate::args::{Args, Global};
-use crate::connect::{Daemon, IDLE_EXIT};
+use crate::connect::{Daemon, Stay};
 use crate::env::Env;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -49,6 +49,8 @@ pub(crate) struct Session<'a> {
     pub(crate) ui: &'a mut Ui,
     /// Where to look for a daemon.
     pub(crate) place: Place,
+    /// What the environment says of one that is started.
+    pub(crate) env: &'a Env,
 }
 
 impl Session<'_> {
@@ -57,7 +59,7 @@ impl Session<'_> {
     /// # Errors
     /// Why there is none.
     pub(crate) async fn daemon(&mut self) -> Result<Daemon, CliError> {
-        let daemon = Daemon::reach(&self.place, Some(IDLE_EXIT)).await?;
+        let daemon = Daemon::reach(&self.place, self.env, Stay::AWhile).await?;
         match &daemon.socket {
             Some(socket) if daemon.is_new => {
                 self.ui.detail(&format!("started a daemon on {}", socket.display()));
@@ -98,7 +100,7 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
         .enable_all()
         .build()
         .map_err(|error| CliError::host("cannot start the runtime", &error))?;
-    let mut session = Session { ui, place };
+    let mut session = Session { ui, place, env };
     let session = &mut session;
     runtime.block_on(async {
         match command {

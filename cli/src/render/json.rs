@@ -220,6 +220,7 @@ pub(crate) fn status(status: &pb::StatusReply) -> Value {
         running_builds,
         waiting_requests,
         resident_b,
+        config_file,
     } = status;
     json!({
         "version": version,
@@ -229,6 +230,7 @@ pub(crate) fn status(status: &pb::StatusReply) -> Value {
         "running_builds": running_builds,
         "waiting_requests": waiting_requests,
         "resident_b": resident_b,
+        "config_file": some(config_file),
     })
 }
 

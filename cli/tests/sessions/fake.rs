@@ -160,10 +160,10 @@ impl Drop for Fake {
     }
 }
 
-/// A call of `kbs` that sees nothing of the test's own environment.
+/// A call of `kbs` that sees nothing of the test's own environment, nor of the host's configuration.
 pub(crate) fn kbs(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kbs"));
-    command.env_clear().args(args);
+    command.env_clear().env("KBS_CONFIG", "/dev/null").args(args);
     command
 }
 

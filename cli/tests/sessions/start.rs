@@ -55,6 +55,7 @@ fn a_daemon_is_looked_at_and_stopped() {
         version  0.1.0
         pid      7
         state    /state
+        config   none
         socket   DIR/kbsd.sock
         up       1 min 1 s
         builds   0 running, 0 requests waiting

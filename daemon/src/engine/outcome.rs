@@ -57,7 +57,7 @@ pub(crate) enum Cause {
     Limit(&'static str),
     /// A required artifact pattern matched nothing, or something that cannot be kept.
     NoArtifacts,
-    /// The artifacts are larger than their limit.
+    /// The artifacts are larger than their limit, or more.
     OutputTooLarge,
 }
 

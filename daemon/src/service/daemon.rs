@@ -25,6 +25,7 @@ impl Daemon for Service {
         &self,
         _request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusReply>, Status> {
+        let config_file = self.engine.config.file.as_deref();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(Response::new(pb::StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,6 +35,7 @@ impl Daemon for Service {
             running_builds: count(self.engine.flights.len()),
             waiting_requests: count(self.engine.present()),
             resident_b: resident_b(),
+            config_file: config_file.map(|path| path.display().to_string()).unwrap_or_default(),
         }))
     }
 

@@ -136,12 +136,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
         flight.notice("dirty-config", note.clone());
     }
     let (collected, took) = flight.phase("collect", "", || {
-        collect::collect(
-            dirs,
-            &order.derivation.collect,
-            order.limits.output_b,
-            engine.store.ingest()?,
-        )
+        collect::collect(dirs, &order.derivation.collect, &order.limits, engine.store.ingest()?)
     })?;
     phases.push(phase("collect", took));
     match collected {

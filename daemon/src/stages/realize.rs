@@ -84,6 +84,8 @@ pub(crate) fn realize(
     watch: &Watch,
 ) -> Result<Outcome, Problem> {
     engine.check_open()?;
+    // Before any work, and whether the output is there or not: a request is right or wrong by itself.
+    let limits = engine.config.decide(&wish.spec.limits)?;
     let planned = plan(engine, &wish.spec, watch)?;
     let key = planned.derivation.key();
     let stored = look_up(engine, key, watch)?;
@@ -101,7 +103,7 @@ pub(crate) fn realize(
         warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
         config: config.map(|config| config.text),
         asked_ref: wish.spec.rev.clone(),
-        limits: engine.config.decide(wish.spec.limits.clone()),
+        limits,
         keep_failed: wish.keep_failed,
     };
     match wish.reuse {

@@ -42,10 +42,15 @@ impl TempState {
         self.dir.as_ref().expect("only dropping takes the directory").path()
     }
 
-    /// A `kbs` command line for this state, without arguments yet.
+    /// A `kbs` command line for this state, without arguments yet; a daemon that it starts has no
+    /// configuration.
     pub fn kbs(&self) -> Command {
         let mut command = Command::new(&self.kbs);
-        command.env("KBS_STATE", self.path()).env_remove("KBS_SOCKET").stdin(Stdio::null());
+        command
+            .env("KBS_STATE", self.path())
+            .env("KBS_CONFIG", "/dev/null")
+            .env_remove("KBS_SOCKET")
+            .stdin(Stdio::null());
         command
     }
 }

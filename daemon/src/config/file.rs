@@ -1,0 +1,182 @@
+//! The configuration file: TOML to values. Pure.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZero;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use kbs_plan::limits::Limits;
+use kbs_plan::quantity::Span;
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::layer::Layer;
+
+/// What a file says; `None` where it says nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct File {
+    pub(super) builds: Option<NonZero<usize>>,
+    pub(super) idle_exit: Option<Span>,
+    pub(super) sample: Option<Sample>,
+    pub(super) limits: Limits,
+    pub(super) ceiling: Limits,
+    pub(super) sandbox: Sandbox,
+}
+
+/// The table `[sandbox]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Sandbox {
+    pub(super) require: BTreeSet<Layer>,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self { require: Layer::ALL.into() }
+    }
+}
+
+/// How often something is measured.
+#[derive(Debug)]
+pub(super) struct Sample(pub(super) Duration);
+
+/// Finer costs more than it tells, coarser tells nothing of most builds.
+const SAMPLES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+
+struct SampleVisitor;
+
+fn within<E: serde::de::Error>(sample: Duration, shown: impl fmt::Display) -> Result<Sample, E> {
+    if SAMPLES.contains(&sample) {
+        Ok(Sample(sample))
+    } else {
+        Err(E::custom(format!("`{shown}` is out of range: write a time span from 100ms to 1h")))
+    }
+}
+
+impl Visitor<'_> for SampleVisitor {
+    type Value = Sample;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time span from 100ms to 1h, as in `3s`")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, seconds: i64) -> Result<Sample, E> {
+        within(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)), seconds)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Sample, E> {
+        let sample = match text.trim().strip_suffix("ms").map(str::trim_end) {
+            Some(number) => number.parse().map(Duration::from_millis).map_err(|_| {
+                E::custom(format!("`{text}` is not a time span from 100ms to 1h, as in `500ms`"))
+            })?,
+            None => text.parse::<Span>().map_err(E::custom)?.0,
+        };
+        within(sample, text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sample {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SampleVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Layer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Reads the text of a file; the error shows the line and what is allowed there.
+pub(super) fn parse(text: &str) -> Result<File, String> {
+    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, fragments: &[&str]) {
+        let told = parse(text).unwrap_err();
+        for fragment in fragments {
+            assert!(told.contains(fragment), "`{fragment}` is not in\n{told}");
+        }
+    }
+
+    const DOCUMENT: &str = include_str!("../../../docs/CONFIG.md");
+
+    #[test]
+    fn the_documented_file_is_one() {
+        let text = DOCUMENT.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let file = parse(text).unwrap();
+        assert!(file.limits.above(&file.ceiling).is_empty());
+        assert_eq!(file.sample.unwrap().0, super::super::SAMPLE);
+        assert_eq!(file.sandbox.require, Sandbox::default().require);
+    }
+
+    #[test]
+    fn the_documented_limits_are_all_there_are() {
+        let table = DOCUMENT.split("| key | value | default | limits |").nth(1).unwrap();
+        let keys = table.split("\n\n").next().unwrap().lines();
+        let keys = keys.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        let lines: Vec<_> = keys.map(|key| format!("{key} = 2\n")).collect();
+        let limits = |number: &str| -> Limits {
+            toml::from_str(&lines.concat().replace('2', number)).unwrap()
+        };
+        assert_eq!(limits("2").above(&limits("1")).len(), lines.len());
+        assert!(!format!("{:?}", limits("2")).contains("None"), "{lines:?}");
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        let File { builds, idle_exit, sample, limits, ceiling, sandbox } = parse("").unwrap();
+        assert!(builds.is_none() && idle_exit.is_none() && sample.is_none());
+        assert_eq!((limits, ceiling), (Limits::default(), Limits::default()));
+        assert_eq!(sandbox.require, BTreeSet::from(Layer::ALL));
+        assert!(parse("[sandbox]\nrequire = []").unwrap().sandbox.require.is_empty());
+    }
+
+    #[test]
+    fn what_no_file_says_is_refused_with_its_line_and_what_is_allowed() {
+        refused("\nbuild = 2", &["line 2", "build", "`builds`", "`idle-exit`", "`ceiling`"]);
+        refused("[limits]\n\nmem = 1", &["line 3", "mem", "`memory`", "`output-files`"]);
+        refused("[ceiling]\nwalls = 1", &["line 2", "walls", "`wall`"]);
+        refused("[sandbox]\nrequired = []", &["line 2", "required", "`require`"]);
+        refused("[sandboxes]\n", &["line 1", "sandboxes", "`sandbox`"]);
+        refused("[limits]\nwall = '1h'\nwall = '2h'", &["line 3", "duplicate"]);
+        refused("builds = 2\n[limits", &["line 2"]);
+    }
+
+    #[test]
+    fn values_out_of_place_are_refused_with_their_line_and_what_is_allowed() {
+        refused("builds = 0", &["line 1", "nonzero"]);
+        refused("builds = 'two'", &["line 1", "two", "nonzero"]);
+        refused("\nidle-exit = 'soon'", &["line 2", "`soon` is not a time span", "`30m`"]);
+        refused("idle-exit = 0", &["line 1", "zero"]);
+        refused("[limits]\nmemory = '8X'", &["line 2", "`8X` is not a size", "`512M`"]);
+        refused("[limits]\nmemory = -1", &["line 2", "-1", "a size"]);
+        refused("[limits]\npids = '8'", &["line 2", "u64"]);
+        let names = ["line 2", "`seccomp`", "overlay, proc, landlock, filter"];
+        refused("[sandbox]\nrequire = ['proc', 'seccomp']", &names);
+        refused("[sandbox]\nrequire = 'proc'", &["line 2", "a sequence"]);
+    }
+
+    #[test]
+    fn a_sample_lies_between_a_tenth_of_a_second_and_an_hour() {
+        for (text, sample) in [
+            ("'100ms'", Duration::from_millis(100)),
+            ("'1500 ms'", Duration::from_millis(1500)),
+            ("5", Duration::from_secs(5)),
+            ("'60m'", Duration::from_hours(1)),
+        ] {
+            assert_eq!(parse(&format!("sample = {text}")).unwrap().sample.unwrap().0, sample);
+        }
+        for text in ["'99ms'", "0", "-1", "'61m'", "'2d'", "'3601s'", "'ms'", "'x'", "1.5", "true"]
+        {
+            refused(&format!("\nsample = {text}"), &["line 2", text.trim_matches('\''), "span"]);
+        }
+    }
+}
