@@ -173,7 +173,7 @@ mod tests {
             git_program("HEAD", "VERSION", 7),
             environment(&BTreeMap::new(), "/build/src", 7)
         );
-        assert_eq!(kbs_plan::derivation::SANDBOX_CONTRACT, 1);
+        assert_eq!(kbs_plan::derivation::SANDBOX_CONTRACT, 2);
         insta::assert_snapshot!(kbs_plan::id::BlobId::of(seen.as_bytes()), @"blob:24097e3138e50215016db8f79bc99e0b3a3c4c9da9a0aedc25d59b9cdda136b9");
     }
 

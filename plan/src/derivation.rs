@@ -13,7 +13,7 @@ pub const DERIVATION_FORMAT: u32 = 1;
 
 /// The version of what the sandbox shows a build: its paths, environment and tools. Part of every
 /// key, so that changing the sandbox's contract never serves an output of the old one.
-pub const SANDBOX_CONTRACT: u32 = 1;
+pub const SANDBOX_CONTRACT: u32 = 2;
 
 /// A spec with every choice made.
 ///
@@ -281,11 +281,11 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
-        busybox key:b42f1d7c8c5c3fa65c31b6aa46b305fb931ebc4b864b975797833ad3f456a0a6
-        kalico key:09b2dd7eab226a88d822b5649146cea1e22a5985a31665a7f5b58d6f807ba178
-        klipper key:16672bb786f291c5b46c19e9a92bb35880552dd3cae695ac5596f490c0f3f6a6
-        make key:d0b436358aaa1b607384a618084be5eb857a0062247028617922eb8df18adcab
-        seabios key:b019023c35fb97142c4a40024ff71760faa8b3ddb1526da3a37a640e27768813
+        busybox key:5649247629823c177fc22a8c548b16cad7c194dc3bed2daa037d398f90e885d9
+        kalico key:4e4caeb3e56d423f20fcdb4ec0385d46de0c766cd53bddc1effcbb5b201e7070
+        klipper key:fc6df492d8d3f3a67dc0c7ece1e6fe44e7d07d946a7ca990417f064b64eda26b
+        make key:7dc712ede4cfddd3dfb1519f28c594c28657af4a61ecc1237a436600c513a419
+        seabios key:a3af380eb0346e682ab69deeab0471af45fb079c5f19c9c82cee48b57dafba98
         ");
     }
 

@@ -16,7 +16,7 @@ use rustix::{
 };
 
 use crate::{
-    Layer, Need, Op, Report, SandboxError, State,
+    Layer, Need, Op, Report, SandboxError, State, Wall,
     child::{Identity, map_user},
     seal::MIN_LANDLOCK,
     serve::PROBE_ARGUMENT,
@@ -29,23 +29,75 @@ use crate::{
     wire,
 };
 
-const PROC_FIX: &str = "run outside a container, or let the container see all of /proc (docker: \
-                        --security-opt systempaths=unconfined)";
-const OVERLAY_FIX: &str = "use a kernel 5.11 or newer with CONFIG_OVERLAY_FS";
-const XATTR_FIX: &str =
-    "use a scratch directory on disk, or a kernel 6.6 or newer with CONFIG_TMPFS_XATTR";
-const LANDLOCK_FIX: &str = "use a kernel 5.19 or newer with CONFIG_SECURITY_LANDLOCK, and have \
-                            `landlock` in the boot parameter `lsm=`";
-const SECCOMP_FIX: &str = "use a kernel with CONFIG_SECCOMP_FILTER";
-const NAMESPACE_FIX: &str = "use a kernel with CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, \
-                             CONFIG_IPC_NS, CONFIG_UTS_NS and CONFIG_CGROUPS";
+/// What is known of a layer before it is tried.
+#[derive(Clone, Copy)]
+struct Known {
+    need: Need,
+    wall: Option<Wall>,
+    /// Why it matters.
+    matters: &'static str,
+    /// What would provide it.
+    fix: &'static str,
+}
+
+const NAMESPACES: Known = Known {
+    need: Need::Always,
+    wall: None,
+    matters: "namespaces are what keeps a build from the host's files, processes and network",
+    fix: "use a kernel with CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, CONFIG_IPC_NS, \
+          CONFIG_UTS_NS and CONFIG_CGROUPS",
+};
+const MOUNTS: Known = Known {
+    need: Need::Always,
+    wall: None,
+    matters: "what a build sees is put together from mounts",
+    fix: "use a kernel 5.12 or newer",
+};
+const OVERLAY: Known = Known {
+    need: Need::Always,
+    wall: Some(Wall::Overlay),
+    matters: "an overlay gives every build its own view of the source, where otherwise all of it \
+              must be copied each time",
+    fix: "use a kernel 5.11 or newer with CONFIG_OVERLAY_FS, or load its module `overlay`",
+};
+const XATTRS: Known = Known {
+    need: Need::MemoryScratch,
+    wall: None,
+    matters: "an overlay keeps its marks in them; without them, builds write to disk instead of \
+              memory",
+    fix: "use a scratch directory on disk, or a kernel 6.6 or newer with CONFIG_TMPFS_XATTR",
+};
+const PROC: Known = Known {
+    need: Need::Always,
+    wall: Some(Wall::Proc),
+    matters: "programs find their own files and descriptors through /proc, and the daemon what a \
+              build uses",
+    fix: "run outside a container, or let the container see all of /proc (docker: --security-opt \
+          systempaths=unconfined)",
+};
+const LANDLOCK: Known = Known {
+    need: Need::Always,
+    wall: Some(Wall::Landlock),
+    matters: "Landlock is the wall behind the mounts and the empty network: with it, one mistake in \
+              those is no escape",
+    fix: "use a kernel 5.19 or newer with CONFIG_SECURITY_LANDLOCK, and have `landlock` in the boot \
+          parameter `lsm=`",
+};
+const FILTER: Known = Known {
+    need: Need::Always,
+    wall: Some(Wall::Filter),
+    matters: "the filter keeps builds from most of the kernel's attack surface, and from set-id \
+              files and devices in their outputs",
+    fix: "use a kernel with CONFIG_SECCOMP_FILTER",
+};
+const DEPTH: &str = "it is a second wall; the first one stands without it";
 
 /// What newer versions of Landlock can take away besides writing, and since which.
 const LANDLOCK_LADDER: [(u32, &str, &str); 4] = [
-    (3, "landlock: truncating", "6.2"),
-    (4, "landlock: tcp", "6.7"),
-    (5, "landlock: device control", "6.10"),
-    (6, "landlock: signals and abstract sockets", "6.12"),
+    (3, "landlock: truncating", "use a kernel 6.2 or newer"),
+    (4, "landlock: tcp", "use a kernel 6.7 or newer"),
+    (5, "landlock: device control", "use a kernel 6.10 or newer"),
+    (6, "landlock: signals and abstract sockets", "use a kernel 6.12 or newer"),
 ];
 
 /// Finds out what this kernel offers, by trying every layer of a jail in `program` (usually the
@@ -70,41 +122,56 @@ pub(crate) fn answer() -> i32 {
     let mut layers: Vec<Layer> = Namespace::ALL.into_iter().map(try_namespace).collect();
     if layers.iter().all(|layer| layer.state == State::Ok) {
         layers.extend(
-            try_inside().unwrap_or_else(|errno| {
-                vec![layer("jail", Need::Always, Err(errno.into()), || None)]
-            }),
+            try_inside().unwrap_or_else(|errno| vec![layer("jail", NAMESPACES, Err(errno.into()))]),
         );
     }
     layers.extend(try_landlock());
-    layers.push(layer("system call filter", Need::Always, filter_state(), || {
-        Some(SECCOMP_FIX.to_owned())
-    }));
+    layers.push(layer("system call filter", FILTER, filter_state()));
     let answered = serde_json::to_vec(&Report { layers })
         .map_err(io::Error::from)
         .and_then(|answer| stdout().write_all(&answer));
     i32::from(answered.is_err())
 }
 
-/// Says what to do about an operation that was refused.
+/// Says what to do about an operation that was refused, and why it was needed.
 pub(crate) fn help_for(op: &Op<'_>, error: &StageError) -> Option<String> {
-    let help = match op {
+    let known = match op {
         // The map is refused, or what it should permit, where user namespaces are restricted.
-        Op::MapUser | Op::NameHost | Op::StopPropagation | Op::MountRoot => {
+        Op::MapUser | Op::HideCgroups | Op::NameHost | Op::StopPropagation | Op::MountRoot => {
             return Some(namespace_fix(error.errno));
         }
-        Op::OpenScratch { .. } if error.errno == Errno::NOTEMPTY => "give it an empty directory",
-        Op::MountSource { .. } if error.errno == Errno::OPNOTSUPP => XATTR_FIX,
-        Op::MountSource { .. } if error.errno == Errno::NODEV => OVERLAY_FIX,
-        Op::MountProc => PROC_FIX,
-        Op::Landlock => LANDLOCK_FIX,
-        Op::FilterSyscalls => SECCOMP_FIX,
+        Op::OpenScratch { .. } if error.errno == Errno::NOTEMPTY => {
+            return Some("give it an empty directory".to_owned());
+        }
+        Op::MountSource { .. } if error.errno == Errno::NODEV => OVERLAY,
+        Op::MountProc => PROC,
+        Op::Landlock => LANDLOCK,
+        Op::FilterSyscalls => FILTER,
         _ => return None,
     };
-    Some(help.to_owned())
+    Some(known.help(known.fix))
 }
 
-/// Says what to do when new namespaces were refused.
+impl Known {
+    /// Why it matters, what would provide it, and how to do without.
+    fn help(&self, fix: &str) -> String {
+        let Self { need: _, wall, matters, fix: _ } = self;
+        let without = wall.map(|wall| {
+            format!(
+                "; or leave `{wall}` out of sandbox.require in the daemon's configuration, which \
+                 marks every output made so and keeps it from being shared"
+            )
+        });
+        format!("{matters}: {fix}{}", without.unwrap_or_default())
+    }
+}
+
+/// Says what to do when new namespaces were refused, and why they are needed.
 pub(crate) fn namespace_fix(errno: Errno) -> String {
+    NAMESPACES.help(&namespace_sysctl(errno))
+}
+
+fn namespace_sysctl(errno: Errno) -> String {
     let is = |path: &str, value: &str| {
         fs::read_to_string(path).is_ok_and(|content| content.trim() == value)
     };
@@ -116,30 +183,25 @@ pub(crate) fn namespace_fix(errno: Errno) -> String {
     } else {
         match errno {
             Errno::NOSPC => "raise the sysctls user.max_user_namespaces and user.max_*_namespaces",
-            Errno::INVAL | Errno::NOSYS => NAMESPACE_FIX,
+            Errno::INVAL | Errno::NOSYS => NAMESPACES.fix,
             _ => "allow user namespaces: the seccomp or LSM profile of a container may deny them",
         }
     };
     fix.to_owned()
 }
 
-fn layer(
-    name: &str,
-    need: Need,
-    found: Result<String, StageError>,
-    fix: impl FnOnce() -> Option<String>,
-) -> Layer {
-    let name = name.to_owned();
-    match found {
-        Ok(why) => Layer { name, need, state: State::Ok, why, fix: None },
-        Err(StageError { errno, detail }) => {
-            let why = match detail {
-                Some(detail) => format!("{detail}: {errno}"),
-                None => errno.to_string(),
-            };
-            Layer { name, need, state: State::Missing, why, fix: fix() }
+fn layer(name: &str, known: Known, found: Result<String, StageError>) -> Layer {
+    let Known { need, wall, matters, fix } = known;
+    let (state, why, fix) = match found {
+        Ok(why) => (State::Ok, why, None),
+        Err(StageError { errno, detail: Some(detail) }) => {
+            (State::Missing, format!("{detail}: {errno}"), Some(fix.to_owned()))
         }
-    }
+        Err(StageError { errno, detail: None }) => {
+            (State::Missing, errno.to_string(), Some(fix.to_owned()))
+        }
+    };
+    Layer { name: name.to_owned(), need, state, why, matters: matters.to_owned(), fix, wall }
 }
 
 fn works(_done: ()) -> String {
@@ -154,8 +216,9 @@ fn try_namespace(namespace: Namespace) -> Layer {
     });
     let errno = made.err();
     let name = format!("{namespace:?} namespace").to_lowercase();
-    let found = made.map(|_usage| works(())).map_err(StageError::from);
-    layer(&name, Need::Always, found, || errno.map(namespace_fix))
+    let mut layer = layer(&name, NAMESPACES, made.map(|_usage| works(())).map_err(Into::into));
+    layer.fix = errno.map(namespace_sysctl);
+    layer
 }
 
 /// Tries in a process with all new namespaces what only works there.
@@ -179,26 +242,25 @@ fn try_inside() -> Result<Vec<Layer>, Errno> {
 
 fn inside(outside: Identity) -> Vec<Layer> {
     let mut layers = Vec::new();
-    let mut add = |name: &str, need, found: Result<(), StageError>, fix: &str| {
-        layers.push(layer(name, need, found.map(works), || Some(fix.to_owned())));
+    let mut add = |name: &str, known, found: Result<(), StageError>| {
+        layers.push(layer(name, known, found.map(works)));
     };
-    add("user map", Need::Always, map_user(outside), &namespace_fix(Errno::PERM));
-    add("loopback", Need::Always, sys::loopback::raise().map_err(Into::into), NAMESPACE_FIX);
+    add("user map", NAMESPACES, map_user(outside));
+    add("loopback", NAMESPACES, sys::loopback::raise().map_err(Into::into));
     let stage = stop_propagation().map_err(Into::into);
     let stage = stage.and_then(|()| Stage::new(&BTreeSet::new()));
     let scratch = stage.and_then(|stage| Ok((stage.scratch_in_memory(1 << 20, 1 << 10)?, stage)));
     let (scratch, stage) = match scratch {
         Ok(made) => made,
         Err(error) => {
-            add("mounts", Need::Always, Err(error), "use a kernel 5.12 or newer");
+            add("mounts", MOUNTS, Err(error));
             return layers;
         }
     };
-    add("mounts", Need::Always, Ok(()), "");
-    add("overlay", Need::Always, try_overlay(&scratch), OVERLAY_FIX);
-    let xattrs = scratch.check_xattrs().map_err(Into::into);
-    add("user xattrs in memory", Need::MemoryScratch, xattrs, XATTR_FIX);
-    add("proc", Need::Always, stage.mount_proc(), PROC_FIX);
+    add("mounts", MOUNTS, Ok(()));
+    add("overlay", OVERLAY, try_overlay(&scratch));
+    add("user xattrs in memory", XATTRS, scratch.check_xattrs().map_err(Into::into));
+    add("proc", PROC, stage.mount_proc());
     layers
 }
 
@@ -214,11 +276,11 @@ fn try_landlock() -> Vec<Layer> {
     let usable =
         found.and_then(|abi| if abi < MIN_LANDLOCK { Err(Errno::OPNOTSUPP) } else { Ok(abi) });
     let found = usable.map(|abi| format!("interface version {abi}")).map_err(Into::into);
-    let mut layers = vec![layer("landlock", Need::Always, found, || Some(LANDLOCK_FIX.to_owned()))];
+    let mut layers = vec![layer("landlock", LANDLOCK, found)];
     for (since, name, kernel) in LANDLOCK_LADDER {
         let found = if abi >= since { Ok(works(())) } else { Err(Errno::OPNOTSUPP.into()) };
-        let fix = || Some(format!("use a kernel {kernel} or newer"));
-        layers.push(layer(name, Need::Depth, found, fix));
+        let known = Known { need: Need::Depth, wall: None, matters: DEPTH, fix: kernel };
+        layers.push(layer(name, known, found));
     }
     layers
 }

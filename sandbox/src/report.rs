@@ -1,8 +1,10 @@
 //! What a kernel offers, layer by layer.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
+
+use crate::Wall;
 
 /// What this kernel offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +24,12 @@ pub struct Layer {
     pub state: State,
     /// What was found: a version, or why it is missing.
     pub why: String,
+    /// Why builds are refused without it, or what they lose.
+    pub matters: String,
     /// The sysctl or kernel option that would provide it, where it is missing.
     pub fix: Option<String>,
+    /// The wall that would be left out without it, where an operator may do without.
+    pub wall: Option<Wall>,
 }
 
 /// Whether a jail needs a layer.
@@ -49,7 +55,16 @@ pub enum State {
 impl Report {
     /// Returns the first layer without which no jail can be built.
     pub fn refused_by(&self) -> Option<&Layer> {
-        self.layers.iter().find(|layer| layer.need == Need::Always && layer.state == State::Missing)
+        self.missing().find(|layer| layer.need == Need::Always)
+    }
+
+    /// Returns the walls that a jail here would lack.
+    pub fn missing_walls(&self) -> BTreeSet<Wall> {
+        self.missing().filter_map(|layer| layer.wall).collect()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().filter(|layer| layer.state == State::Missing)
     }
 
     /// Says whether [`Scratch::Memory`](crate::Scratch) works for jails with a source.
@@ -63,7 +78,7 @@ impl Report {
 impl fmt::Display for Report {
     /// One line for each layer.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Layer { name, need: _, state, why, fix } in &self.layers {
+        for Layer { name, need: _, state, why, matters: _, fix, wall: _ } in &self.layers {
             let state = match state {
                 State::Ok => "ok",
                 State::Missing => "missing",

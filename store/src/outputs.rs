@@ -90,7 +90,8 @@ impl Store {
         log: Option<LogFile>,
     ) -> Result<OutputRow, StoreError> {
         check_name(&record.name)?;
-        if let Some(row) = self.output(record.key)?.found() {
+        let is_kept = |row: &OutputRow| row.record.marks.is_subset(&record.marks);
+        if let Some(row) = self.output(record.key)?.found().filter(is_kept) {
             return Ok(row);
         }
         let stored_as = StoredAs { key: record.key, name: record.name.clone() };
@@ -99,8 +100,15 @@ impl Store {
         let stage = self.stage_output(&row, tree)?;
 
         let _one = self.one_commit();
-        if let Verdict::Sound(row) = self.judge(record.key, self.next_turn())? {
-            return Ok(*row);
+        match self.judge(record.key, self.next_turn())? {
+            Verdict::Sound(row) if is_kept(&row) => return Ok(*row),
+            // Made in a sandbox with fewer walls: the new one takes its place.
+            Verdict::Sound(worse) => {
+                let reason = "a build in a better sandbox replaces it".to_owned();
+                let damage = Damage { reason, row: Some(worse), place: Place::Directory };
+                self.drop_output(record.key, damage)?;
+            }
+            Verdict::Absent | Verdict::Damaged(_) => {}
         }
         self.place_output(&row, &stage, log)?;
         self.write("record an output", |txn| put_output(txn, &row, tree))?;

@@ -1,16 +1,15 @@
 //! Daemon, helper or client killed at any time: nothing is left running or mounted, nothing
 //! half-written is handed out, and the next request works.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kbs_testkit::{FxSpec, Repo, fx};
 use rustix::process::Signal;
 
 use crate::client::Client;
-use crate::lab::{KBS, Lab, fx_that_also, read};
+use crate::lab::{Lab, fx_that_also, read};
 use crate::processes::{
-    children, is_alive, kill, long_sleep, mounts, program, until, with_command_line,
+    children, command_line, is_alive, kill, long_sleep, mounts, until, with_command_line,
 };
 
 /// When what was killed is gone with all that belonged to it.
@@ -28,9 +27,9 @@ impl Victim {
     /// Kills it, and waits until all that goes with it is gone.
     fn fall(self, lab: &Lab, client: Client) {
         let daemon = lab.daemon_pid();
-        // A fetch has a child, too.
+        // A fetch has a child, too, which is a copy of the daemon for an instant.
         let mut helpers = children(daemon);
-        helpers.retain(|pid| program(*pid).is_some_and(|program| program == Path::new(KBS)));
+        helpers.retain(|pid| command_line(*pid).contains("__kbs-jail-helper"));
         assert_eq!(helpers.len(), 1, "the daemon has one helper");
         let gone = |pids: &[rustix::process::Pid]| !pids.iter().any(|pid| is_alive(*pid));
         match self {

@@ -1,7 +1,6 @@
 //! Processes and mounts of the machine, as a build must not leave them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -40,9 +39,9 @@ pub(crate) fn children(of: Pid) -> Vec<Pid> {
     all().into_iter().filter(|pid| parent(pid) == Some(of.as_raw_nonzero().get())).collect()
 }
 
-/// The program that a process runs; `None` once it has ended.
-pub(crate) fn program(pid: Pid) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())).ok()
+/// The command line of a process, its words joined; empty once it has ended.
+pub(crate) fn command_line(pid: Pid) -> String {
+    String::from_utf8_lossy(&read(pid, "cmdline")).replace('\0', " ")
 }
 
 /// Ends a process the hard way.

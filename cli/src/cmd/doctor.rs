@@ -11,7 +11,8 @@ use crate::ui::Format;
 
 /// Check what the daemon's host gives to builds, layer by layer
 ///
-/// Exits with 3 when a layer is missing without which builds are refused.
+/// Tells of each layer that is missing why it matters and what would provide it. Exits with 3 when
+/// one is missing without which builds are refused.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {}
 
@@ -29,16 +30,22 @@ pub(crate) async fn run(args: DoctorArgs, session: &mut Session<'_>) -> Result<E
             ui.json(&json::layer(layer))?;
         }
     } else {
-        let mut table = Table::new(&["LAYER", "STATE", "FOUND", "FIX"]);
-        for pb::DoctorEntry { layer, ok, required, text, fix } in &reply.entries {
+        let mut table = Table::new(&["LAYER", "STATE", "FOUND"]);
+        for pb::DoctorEntry { layer, ok, required, text, .. } in &reply.entries {
             let state = match (ok, required) {
                 (true, _) => "OK",
                 (false, true) => "FAIL",
                 (false, false) => "FAIL (optional)",
             };
-            table.row([layer, state, text, fix]);
+            table.row([layer, state, text]);
         }
         ui.data(&table)?;
+        for pb::DoctorEntry { layer, fix, matters, .. } in
+            reply.entries.iter().filter(|entry| !entry.ok)
+        {
+            let fix = if fix.is_empty() { String::new() } else { format!("\n  fix: {fix}") };
+            ui.data(&format!("\n{layer}: {matters}{fix}"))?;
+        }
     }
     let refused = reply.entries.iter().any(|layer| layer.required && !layer.ok);
     if refused {

@@ -181,10 +181,12 @@ fn tell_failure(key: &str, failure: &pb::Failure, ui: &mut Ui) {
         ui.say(&format!("used {}", usage(used)));
     }
     let kept = if kept.is_empty() { String::new() } else { format!("; the work tree is {kept}") };
-    let mut help = format!("see the whole log with `kbs log {key}`{kept}");
-    if !limit.is_empty() {
-        help += &format!("; the limit is `{limit}` in the spec's [limits]");
-    }
+    let raise = if limit.is_empty() {
+        String::new()
+    } else {
+        format!("; the limit is `{limit}` in the spec's [limits]")
+    };
+    let help = format!("see the whole log with `kbs log {key}`{kept}{raise}");
     ui.error(&CliError::Told { class: Class::Build, chain, help: Some(help) });
 }
 

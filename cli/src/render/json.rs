@@ -236,8 +236,15 @@ pub(crate) fn status(status: &pb::StatusReply) -> Value {
 
 /// One layer of what the host gives.
 pub(crate) fn layer(layer: &pb::DoctorEntry) -> Value {
-    let pb::DoctorEntry { layer, ok, required, text, fix } = layer;
-    json!({ "layer": layer, "ok": ok, "required": required, "text": text, "fix": some(fix) })
+    let pb::DoctorEntry { layer, ok, required, text, fix, matters } = layer;
+    json!({
+        "layer": layer,
+        "ok": ok,
+        "required": required,
+        "text": text,
+        "matters": some(matters),
+        "fix": some(fix),
+    })
 }
 
 /// On the wire an absent text is an empty one.

@@ -62,14 +62,14 @@ pub(crate) fn usage(usage: &pb::Usage) -> String {
         accounting: _,
     } = usage;
     let cpu = span(Duration::from_millis(user_ms + system_ms));
-    let mut line = format!("CPU {cpu}, memory {}", size(*memory_peak_b));
+    let mut parts = vec![format!("CPU {cpu}"), format!("memory {}", size(*memory_peak_b))];
     if *pids_peak > 0 {
-        line += &format!(", {pids_peak} processes");
+        parts.push(format!("{pids_peak} processes"));
     }
     if *scratch_files_peak > 0 {
-        line += &format!(", scratch {} in {scratch_files_peak} files", size(*scratch_peak_b));
+        parts.push(format!("scratch {} in {scratch_files_peak} files", size(*scratch_peak_b)));
     }
-    line
+    parts.join(", ")
 }
 
 /// Seconds since 1970 as `2026-11-20 22:50`, UTC; `never` for 0.

@@ -241,6 +241,7 @@ fn the_doctor_fails_only_for_what_is_required() {
         required,
         text: if ok { "there" } else { "kernel says no" }.to_owned(),
         fix: if ok { "" } else { "sysctl -w x=1" }.to_owned(),
+        matters: "it keeps builds in".to_owned(),
     };
     let layers = vec![layer("namespaces", true, true), layer("cgroup", false, false)];
     let fake = Fake::start(Script { layers: layers.clone(), ..Script::default() });
@@ -250,10 +251,16 @@ fn the_doctor_fails_only_for_what_is_required() {
     insta::assert_snapshot!(run(&mut fake.kbs(&["doctor"])).transcript(fake.dir.path()), @r"
         status 3
         -- stdout
-        LAYER       STATE            FOUND           FIX
+        LAYER       STATE            FOUND
         namespaces  OK               there
-        cgroup      FAIL (optional)  kernel says no  sysctl -w x=1
-        landlock    FAIL             kernel says no  sysctl -w x=1
+        cgroup      FAIL (optional)  kernel says no
+        landlock    FAIL             kernel says no
+
+        cgroup: it keeps builds in
+          fix: sysctl -w x=1
+
+        landlock: it keeps builds in
+          fix: sysctl -w x=1
         -- stderr
         builds are refused until every required layer is there
         ");

@@ -107,6 +107,8 @@ fn a_failed_build_shows_its_end_and_exits_with_1() {
         command: vec!["make".to_owned(), "-j4".to_owned()],
         tail: "main.c:1: error: \x1b[31mno\x1b[0m\nmake: *** [main.o] Error 1\n".to_owned(),
         kept: String::new(),
+        limit: String::new(),
+        usage: None,
     };
     let fake =
         Fake::start(Script { events: vec![ended(How::Failure(failure))], ..Script::default() });

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use kbs_plan::limits::Limits;
 use kbs_plan::quantity::Span;
+use kbs_sandbox::Wall;
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
-
-use super::layer::Layer;
 
 /// What a file says; `None` where it says nothing.
 #[derive(Debug, Default, Deserialize)]
@@ -29,12 +28,13 @@ pub(super) struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Sandbox {
-    pub(super) require: BTreeSet<Layer>,
+    #[serde(deserialize_with = "optional_walls")]
+    pub(super) require: BTreeSet<Wall>,
 }
 
 impl Default for Sandbox {
     fn default() -> Self {
-        Self { require: Layer::ALL.into() }
+        Self { require: Wall::OPTIONAL.into() }
     }
 }
 
@@ -83,10 +83,17 @@ impl<'de> Deserialize<'de> for Sample {
     }
 }
 
-impl<'de> Deserialize<'de> for Layer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
+/// The walls that an operator may do without, by name: all others no jail lacks.
+fn optional_walls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Wall>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let wall = |name: &String| {
+        let named = Wall::OPTIONAL.into_iter().find(|wall| wall.name() == name);
+        named.ok_or_else(|| {
+            let all = Wall::OPTIONAL.map(Wall::name).join(", ");
+            D::Error::custom(format!("`{name}` is no layer of the sandbox; the layers are {all}"))
+        })
+    };
+    names.iter().map(wall).collect()
 }
 
 /// Reads the text of a file; the error shows the line and what is allowed there.
@@ -135,7 +142,7 @@ mod tests {
         let File { builds, idle_exit, sample, limits, ceiling, sandbox } = parse("").unwrap();
         assert!(builds.is_none() && idle_exit.is_none() && sample.is_none());
         assert_eq!((limits, ceiling), (Limits::default(), Limits::default()));
-        assert_eq!(sandbox.require, BTreeSet::from(Layer::ALL));
+        assert_eq!(sandbox.require, BTreeSet::from(Wall::OPTIONAL));
         assert!(parse("[sandbox]\nrequire = []").unwrap().sandbox.require.is_empty());
     }
 

@@ -1,7 +1,6 @@
 //! What a daemon is started with.
 
 mod file;
-mod layer;
 mod read;
 
 use std::collections::BTreeSet;
@@ -11,8 +10,8 @@ use std::time::Duration;
 
 use kbs_plan::limits::{Excess, Limits};
 use kbs_plan::quantity::{ByteSize, Span};
+use kbs_sandbox::{Limits as JailLimits, Wall};
 
-pub use layer::{Layer, LayerError};
 pub use read::ConfigError;
 
 use crate::engine::memory_b;
@@ -42,7 +41,7 @@ pub struct Config {
     /// What a spec may ask for at most.
     pub ceiling: Limits,
     /// Layers of the sandbox without which builds are refused.
-    pub require: BTreeSet<Layer>,
+    pub require: BTreeSet<Wall>,
     /// The file that some of this was read from, absolute.
     pub file: Option<PathBuf>,
 }
@@ -59,7 +58,7 @@ impl Config {
             sample: SAMPLE,
             limits: Limits::default(),
             ceiling: Limits::default(),
-            require: Layer::ALL.into(),
+            require: Wall::OPTIONAL.into(),
             file: None,
         }
     }
@@ -158,6 +157,20 @@ pub(crate) struct Decided {
     pub(crate) output_files: u64,
     pub(crate) open_files: u64,
     pub(crate) jobs: u32,
+}
+
+impl Decided {
+    /// What of it a jail is told.
+    pub(crate) fn of_jail(&self) -> JailLimits {
+        JailLimits {
+            wall: Some(self.wall),
+            scratch_b: self.scratch_b,
+            scratch_files: self.scratch_files,
+            open_files: self.open_files,
+            pids: Some(self.pids),
+            memory_b: Some(self.memory_b),
+        }
+    }
 }
 
 fn cpus() -> usize {

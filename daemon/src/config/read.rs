@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    use super::super::Layer;
+    use kbs_sandbox::Wall;
 
     const STATE: &str = "/nonexistent/state";
 
@@ -134,14 +134,14 @@ mod tests {
         assert_eq!(config.sample, Duration::from_millis(500));
         assert_eq!(config.limits.memory.unwrap().0, 8 << 30);
         assert_eq!(config.ceiling.wall.unwrap().0, Duration::from_hours(6));
-        assert_eq!(config.require, [Layer::Proc, Layer::Filter].into());
+        assert_eq!(config.require, [Wall::Proc, Wall::Filter].into());
         assert!(config.file.unwrap().ends_with("kbsd.toml"));
     }
 
     #[test]
     fn a_daemon_without_a_file_requires_every_layer() {
         let config = Config::read(Path::new(STATE), None).unwrap();
-        assert_eq!(config.require, Layer::ALL.into());
+        assert_eq!(config.require, Wall::OPTIONAL.into());
         assert_eq!((config.file, config.sample), (None, Duration::from_secs(3)));
     }
 

@@ -10,7 +10,7 @@ pub(crate) mod outcome;
 pub(crate) mod tasks;
 pub(crate) mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use kbs_image::Images;
 use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{
-    Cgroup, Console, Helper, JailSpec, Job, NoCgroup, Sample, SandboxError, Scratch,
+    Cgroup, Console, Helper, JailSpec, Job, NoCgroup, Report, Sample, SandboxError, Scratch, Wall,
 };
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
 use kbs_store::{Ending, OutputRow, Store};
@@ -48,7 +48,7 @@ pub(crate) struct Engine {
     pub(crate) configuring: PerKey<ConfigureKey>,
     pub(crate) importing: PerKey<String>,
     pub(crate) ingesting: PerKey<[u8; 32]>,
-    memory_scratch: OnceLock<bool>,
+    host: OnceLock<Report>,
     /// Memory of this machine in bytes.
     memory_b: u64,
     selections: Mutex<BTreeMap<(CommitId, String, bool), Arc<Selection>>>,
@@ -86,7 +86,7 @@ impl Engine {
             configuring: PerKey::default(),
             importing: PerKey::default(),
             ingesting: PerKey::default(),
-            memory_scratch: OnceLock::new(),
+            host: OnceLock::new(),
             memory_b: memory_b(),
             selections: Mutex::default(),
             cgroup,
@@ -181,13 +181,27 @@ impl Engine {
         Ok(tree.ok_or(EngineError::Lost { what: "the listing of an output" })?)
     }
 
+    /// What this host gives to jails.
+    pub(crate) fn host(&self) -> Result<&Report, Problem> {
+        if let Some(report) = self.host.get() {
+            return Ok(report);
+        }
+        let report = kbs_sandbox::probe(&self.config.program)
+            .map_err(|source| EngineError::Sandbox { source })?;
+        Ok(self.host.get_or_init(|| report))
+    }
+
+    /// The walls that jails here do without: what the kernel lacks and the operator does not
+    /// require. What it lacks and is required refuses the jail.
+    pub(crate) fn without(&self) -> Result<BTreeSet<Wall>, Problem> {
+        let missing = self.host()?.missing_walls();
+        Ok(missing.difference(&self.config.require).copied().collect())
+    }
+
     /// Where a jail may write `size_b` bytes: in memory where the kernel and the machine can, else in
     /// a directory that goes when the guard does.
     pub(crate) fn scratch(&self, size_b: u64) -> Result<ScratchRoom, Problem> {
-        let able = self.memory_scratch.get_or_init(|| {
-            kbs_sandbox::probe(&self.config.program).is_ok_and(|report| report.memory_scratch())
-        });
-        if *able && size_b <= self.memory_b / 2 {
+        if self.host()?.memory_scratch() && size_b <= self.memory_b / 2 {
             return Ok(ScratchRoom { scratch: Scratch::Memory, dir: None });
         }
         let scratch = self.store.paths().scratch();

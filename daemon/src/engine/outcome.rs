@@ -57,8 +57,6 @@ pub(crate) enum Cause {
     Limit(&'static str),
     /// A required artifact pattern matched nothing, or something that cannot be kept.
     NoArtifacts,
-    /// The artifacts are larger than their limit, or more.
-    OutputTooLarge,
 }
 
 impl Cause {
@@ -69,7 +67,6 @@ impl Cause {
             Self::Signal(_) => "signal",
             Self::Limit(_) => "limit",
             Self::NoArtifacts => "no-artifacts",
-            Self::OutputTooLarge => "output-too-large",
         }
     }
 
@@ -77,7 +74,7 @@ impl Cause {
     pub(crate) fn limit(self) -> &'static str {
         match self {
             Self::Limit(name) => name,
-            Self::Exit(_) | Self::Signal(_) | Self::NoArtifacts | Self::OutputTooLarge => "",
+            Self::Exit(_) | Self::Signal(_) | Self::NoArtifacts => "",
         }
     }
 
@@ -85,7 +82,7 @@ impl Cause {
     pub(crate) fn code(self) -> i32 {
         match self {
             Self::Exit(code) | Self::Signal(code) => code,
-            Self::Limit(_) | Self::NoArtifacts | Self::OutputTooLarge => 0,
+            Self::Limit(_) | Self::NoArtifacts => 0,
         }
     }
 }

@@ -58,18 +58,84 @@ impl Daemon for Service {
                 .map_err(|source| EngineError::Sandbox { source })?)
         })
         .await?;
+        let require = self.engine.config.require.clone();
         let entries = report
             .layers
             .into_iter()
             .map(|layer| pb::DoctorEntry {
                 layer: layer.name,
                 ok: layer.state == State::Ok,
-                required: layer.need == Need::Always,
+                required: layer.need == Need::Always
+                    && layer.wall.is_none_or(|wall| require.contains(&wall)),
                 text: layer.why,
                 fix: layer.fix.unwrap_or_default(),
+                matters: layer.matters,
             })
+            .chain([accounting(&self.engine), disk(&self.engine), git()])
             .collect();
         Ok(Response::new(pb::DoctorReply { entries }))
+    }
+}
+
+/// Who counts what builds use.
+fn accounting(engine: &Engine) -> pb::DoctorEntry {
+    let (ok, text, fix) = match &engine.cgroup {
+        Ok(_) => (true, "cgroup: the kernel counts and limits".to_owned(), String::new()),
+        Err(none) => {
+            let text = format!("sampled: the daemon counts and limits, because {none}");
+            (false, text, none.help())
+        }
+    };
+    pb::DoctorEntry {
+        layer: "accounting".to_owned(),
+        ok,
+        required: false,
+        text,
+        fix,
+        matters: "limits of memory and processes are exact with control groups; without them the \
+                  daemon looks several times a second and kills what has passed one"
+            .to_owned(),
+    }
+}
+
+/// Room for what is kept.
+fn disk(engine: &Engine) -> pb::DoctorEntry {
+    const LEAST_B: u64 = 1 << 30;
+    let dir = &engine.config.state_dir;
+    let free_b = rustix::fs::statvfs(dir).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let (ok, text) = match free_b {
+        Ok(free_b) => {
+            (free_b >= LEAST_B, format!("{} MiB free in {}", free_b >> 20, dir.display()))
+        }
+        Err(error) => (false, format!("{}: {error}", dir.display())),
+    };
+    pb::DoctorEntry {
+        layer: "disk".to_owned(),
+        ok,
+        required: false,
+        text,
+        fix: if ok { String::new() } else { "make room, or choose another --state DIR".to_owned() },
+        matters: "images, sources and outputs need room".to_owned(),
+    }
+}
+
+/// The program that fetches.
+fn git() -> pb::DoctorEntry {
+    let asked = std::process::Command::new("git").arg("--version").output();
+    let (ok, text) = match asked {
+        Ok(output) if output.status.success() => {
+            (true, String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+        Ok(output) => (false, format!("`git --version`: {}", output.status)),
+        Err(error) => (false, format!("`git --version`: {error}")),
+    };
+    pb::DoctorEntry {
+        layer: "git".to_owned(),
+        ok,
+        required: false,
+        text,
+        fix: if ok { String::new() } else { "install git".to_owned() },
+        matters: "sources are fetched with it; what is synced already needs none".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Builds a derivation in a jail and keeps what it made.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use kbs_plan::derivation::Derivation;
 use kbs_plan::id::{BuildKey, ContentKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{
-    Accounting, Finished, JailFile, JailPath, JailSpec, Limits, Sample, Scratch, Step,
+    Accounting, Finished, JailFile, JailPath, JailSpec, Sample, Scratch, Step, Wall,
 };
 use kbs_source::Selection;
 use kbs_store::{FailureRecord, LogFile, OutputRecord, OutputRow, Phase, Usage, UsageSample};
@@ -47,6 +48,10 @@ pub(crate) struct Order {
     /// The ref as asked.
     pub(crate) asked_ref: String,
     pub(crate) limits: Decided,
+    /// Walls that the sandbox does without.
+    pub(crate) without: BTreeSet<Wall>,
+    /// How often to tell what the build holds.
+    pub(crate) sample_every: Duration,
     pub(crate) keep_failed: bool,
     pub(crate) warnings: Vec<String>,
 }
@@ -221,15 +226,10 @@ fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> JailSpec {
             .map(|argv| Step { argv, cwd: inside(&work_dir) })
             .collect(),
         env: contract::environment(env, &work_dir, *epoch),
-        limits: Limits {
-            wall: Some(order.limits.wall),
-            scratch_b: order.limits.scratch_b,
-            open_files: order.limits.open_files,
-            ..Limits::default()
-        },
+        limits: order.limits.of_jail(),
         scratch,
-        sample_every: Duration::from_secs(3),
-        without: std::collections::BTreeSet::new(),
+        sample_every: order.sample_every,
+        without: order.without.clone(),
     }
 }
 
@@ -315,6 +315,11 @@ fn config_notes(order: &Order, src: &OwnedFd) -> Vec<String> {
         .collect()
 }
 
+/// How an output falls short of the whole sandbox.
+pub(crate) fn marks(without: &BTreeSet<Wall>) -> BTreeSet<String> {
+    without.iter().map(|wall| format!("no-{wall}")).collect()
+}
+
 fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
     let Order { derivation, key, content, asked_ref, warnings, .. } = order;
     OutputRecord {
@@ -332,7 +337,7 @@ fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
         phases,
         usage,
         warnings: warnings.clone(),
-        marks: std::collections::BTreeSet::new(),
+        marks: marks(&order.without),
     }
 }
 
@@ -369,7 +374,9 @@ fn millis(span: Duration) -> u64 {
 
 /// The record of the same derivation content under another key.
 pub(crate) fn alias_record(order: &Order, row: &OutputRow) -> OutputRecord {
-    record(order, row.record.phases.clone(), row.record.usage.clone())
+    let record = record(order, row.record.phases.clone(), row.record.usage.clone());
+    // How it was made is the other's; the store takes its marks over.
+    OutputRecord { marks: BTreeSet::new(), ..record }
 }
 
 fn failure_record(order: &Order, failure: &Failure, phases: Vec<Phase>) -> FailureRecord {

@@ -135,14 +135,15 @@ impl<'a> Search<'a> {
 
     /// Why what was found cannot be kept.
     fn judge(&self) -> Option<Unfit> {
-        let too_much = |text| Some(Unfit { cause: Cause::OutputTooLarge, text });
+        let too_much = |limit, text| Some(Unfit { cause: Cause::Limit(limit), text });
         let Decided { output_b, output_files, .. } = self.limits;
         if self.is_over() {
-            return too_much(format!(
+            let text = format!(
                 "the artifacts are at least {} files, more than limits.output-files allows \
                  ({output_files})",
                 self.files.len()
-            ));
+            );
+            return too_much("output-files", text);
         }
         if let Some(text) = self.missing() {
             return Some(Unfit { cause: Cause::NoArtifacts, text });
@@ -151,9 +152,10 @@ impl<'a> Search<'a> {
         let size_b =
             self.files.iter().fold(0_u64, |sum, (_, size_b, _)| sum.saturating_add(*size_b));
         if size_b > *output_b {
-            return too_much(format!(
+            let text = format!(
                 "the artifacts hold {size_b} bytes, more than limits.output allows ({output_b})"
-            ));
+            );
+            return too_much("output", text);
         }
         None
     }
@@ -281,7 +283,7 @@ mod tests {
             assert_eq!(search.files.len(), held);
             assert!(search.others.len() <= 1, "one for each pattern is enough");
             let unfit = search.judge().unwrap();
-            let is_too_many = unfit.cause == Cause::OutputTooLarge;
+            let is_too_many = unfit.cause == Cause::Limit("output-files");
             assert_eq!(is_too_many, allowed < 40, "{}", unfit.text);
         }
     }

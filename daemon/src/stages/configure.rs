@@ -21,8 +21,9 @@ use crate::engine::Engine;
 use crate::engine::watch::Watch;
 use crate::problem::{EngineError, Problem};
 
-/// Room for what a configure step writes.
+/// Room for what a configure step writes, and its time.
 const SCRATCH_B: u64 = 1 << 30;
+const WALL: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A normalised configuration.
 #[derive(Debug, Clone)]
@@ -221,6 +222,11 @@ fn normalise(
 ) -> Result<String, Problem> {
     let source = super::ingest::ingest(engine, selection)?;
     let work_dir = contract::work_dir(recipe.build.subdir.as_deref());
+    let limits = Limits {
+        wall: Some(WALL),
+        scratch_b: SCRATCH_B,
+        ..engine.config.decide(&kbs_plan::limits::Limits::default())?.of_jail()
+    };
     let room = engine.scratch(SCRATCH_B)?;
     let inside = |path: &str| JailPath::new(path).expect("a checked path below /build");
     let spec = JailSpec {
@@ -238,14 +244,10 @@ fn normalise(
             .map(|argv| Step { argv: argv.clone(), cwd: inside(&work_dir) })
             .collect(),
         env: contract::environment(&recipe.build.env, &work_dir, 0),
-        limits: Limits {
-            wall: Some(std::time::Duration::from_mins(10)),
-            scratch_b: SCRATCH_B,
-            ..Limits::default()
-        },
+        limits,
         scratch: room.scratch.clone(),
-        sample_every: std::time::Duration::from_secs(3),
-        without: std::collections::BTreeSet::new(),
+        sample_every: engine.config.sample,
+        without: engine.without()?,
     };
     let mut printed = Tail::default();
     let finished = jail::run(

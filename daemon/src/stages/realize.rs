@@ -104,6 +104,8 @@ pub(crate) fn realize(
         config: config.map(|config| config.text),
         asked_ref: wish.spec.rev.clone(),
         limits,
+        without: engine.without()?,
+        sample_every: engine.config.sample,
         keep_failed: wish.keep_failed,
     };
     match wish.reuse {
@@ -142,6 +144,13 @@ fn look_up(
     watch: &Watch,
 ) -> Result<Option<Box<OutputRow>>, Problem> {
     match engine.store.output(key)? {
+        LookUp::Found(row) if !is_good_enough(engine, &row)? => {
+            let marks: Vec<_> = row.record.marks.iter().map(String::as_str).collect();
+            let text =
+                "the stored output was made in a sandbox that was not whole, and is built again";
+            watch.notice("degraded", format!("{text} ({})", marks.join(", ")));
+            Ok(None)
+        }
         LookUp::Found(row) => {
             engine.store.touch(key, crate::engine::now_unix_s())?;
             Ok(Some(row))
@@ -155,6 +164,12 @@ fn look_up(
             Ok(None)
         }
     }
+}
+
+/// Whether an output was made in a sandbox at least as whole as it would be made in now.
+fn is_good_enough(engine: &Engine, row: &OutputRow) -> Result<bool, Problem> {
+    let marks = &row.record.marks;
+    Ok(marks.is_empty() || marks.is_subset(&build::marks(&engine.without()?)))
 }
 
 /// An output of exactly the same files, configuration and toolchain, built at another commit.
@@ -194,7 +209,9 @@ fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result
             tasks::fly(engine, key, &flight, move |engine, flight| {
                 // Somebody may have finished between our look-up and now.
                 match engine.store.output(key) {
-                    Ok(LookUp::Found(row)) if reuse == Reuse::Take => {
+                    Ok(LookUp::Found(row))
+                        if reuse == Reuse::Take && is_good_enough(engine, &row)? =>
+                    {
                         Ok(Outcome::Output { row, built: false })
                     }
                     _ => build::build(engine, flight, &order),

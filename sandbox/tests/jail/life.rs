@@ -226,17 +226,17 @@ fn samples_tell_what_a_jail_holds_while_it_runs() {
         let (sender, samples) = std::sync::mpsc::channel();
         let job = kit
             .helper
-            .run(&spec, Console::Log(writer), move |sample| drop(sender.send(sample)))
+            .run(&spec, Console::Log(writer), move |sample| sender.send(sample).unwrap())
             .unwrap();
         let finished = job.wait().unwrap();
         drop(reader);
         let samples: Vec<_> = samples.iter().collect();
         assert!(samples.len() >= 2, "{samples:?}");
         assert!(samples.is_sorted_by_key(|sample| sample.at));
+        assert!(samples.iter().any(|sample| sample.memory_b >= 64 << 20), "{samples:?}");
+        assert!(samples.iter().all(|sample| sample.pids <= 2), "{samples:?}");
         let last = samples.last().unwrap();
-        assert!(last.memory_b >= 64 << 20 && last.scratch_b >= 5_000_000, "{last:?}");
-        assert!(last.user > Duration::from_millis(100) && last.user < last.at, "{last:?}");
-        assert_eq!(last.pids, 2, "{last:?}");
+        assert!(last.scratch_b >= 5_000_000 && last.user > Duration::from_millis(100), "{last:?}");
         let usage = finished.usage;
         assert!(usage.memory_peak_b >= 64 << 20 && usage.user >= last.user, "{usage:?}");
         assert!((5_000_000..6_000_000).contains(&usage.scratch_peak_b), "{usage:?}");
