@@ -4,7 +4,7 @@ use std::{
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -131,11 +131,11 @@ impl Cgroup {
         Self { dir: dir.to_owned() }
     }
 
-    /// Removes what jails of an earlier daemon left.
+    /// Removes what jails of an earlier daemon left. What does not go in time stays, in nobody's way.
     fn sweep(&self) {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(JAIL) {
-                JailGroup { dir: entry.path() }.remove();
+                JailGroup { dir: entry.path(), pids: None }.remove();
             }
         }
     }
@@ -147,12 +147,11 @@ impl Cgroup {
         limits: &Limits,
         scratch: &Scratch,
     ) -> Result<JailGroup, Errno> {
-        let group = JailGroup { dir: self.dir.join(format!("{JAIL}{id}")) };
-        match fs::create_dir(&group.dir) {
-            // An earlier helper's; nothing lives in it.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(|error| errno(&error))?,
-        }
+        // A name that no earlier helper used: a group keeps its counts as long as it exists.
+        let name = format!("{JAIL}{}-{id}", std::process::id());
+        let pids = limits.pids.map(|pids| pids.saturating_add(OUR_OWN));
+        let group = JailGroup { dir: self.dir.join(name), pids };
+        fs::create_dir(&group.dir).map_err(|error| errno(&error))?;
         match group.limit(limits, scratch) {
             Ok(()) => Ok(group),
             Err(error) => {
@@ -185,7 +184,14 @@ fn errno(error: &io::Error) -> Errno {
 #[derive(Debug)]
 pub(crate) struct JailGroup {
     dir: PathBuf,
+    /// The most processes it may have, our own first one included.
+    pids: Option<u64>,
 }
+
+/// Processes of a jail that are ours.
+const OUR_OWN: u64 = 1;
+/// How long the processes of a group that was killed may take to be gone.
+const GONE: Duration = Duration::from_millis(200);
 
 /// What all processes of a jail hold, and the CPU time they have used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -214,8 +220,7 @@ impl JailGroup {
         fs::write(self.dir.join("memory.oom.group"), "1")?;
         // Where there is no swap there is no such file.
         let _no_swap = fs::write(self.dir.join("memory.swap.max"), "0");
-        // Our own first process is one more.
-        fs::write(self.dir.join("pids.max"), most(limits.pids.map(|pids| pids.saturating_add(1))))
+        fs::write(self.dir.join("pids.max"), most(self.pids))
     }
 
     /// What it holds now, `scratch_b` bytes of which are scratch in memory.
@@ -229,25 +234,43 @@ impl JailGroup {
             user: Duration::from_micros(field(&cpu, "user_usec")),
             system: Duration::from_micros(field(&cpu, "system_usec")),
             memory_b,
-            pids: self.read("pids.current").trim().parse::<u64>().unwrap_or(0).saturating_sub(1),
+            pids: self
+                .read("pids.current")
+                .trim()
+                .parse::<u64>()
+                .unwrap_or(0)
+                .saturating_sub(OUR_OWN),
         }
     }
 
-    /// The limit at which the kernel stopped something.
+    /// The limit of this group at which the kernel stopped something. Groups above may have limits,
+    /// too: those of the service, which are not the build's.
     pub(crate) fn passed(&self) -> Option<Limit> {
-        if field(&self.read("memory.events"), "oom_kill") > 0 {
+        let oom = |events: &str| field(&self.read(events), "oom") > 0;
+        let refused = |events: &str| field(&self.read(events), "max") > 0;
+        // Before Linux 6.11 the count is that of the process that forked, whoever refused it.
+        let peak = || self.read("pids.peak").trim().parse::<u64>().ok();
+        let all_taken = || peak().zip(self.pids).is_none_or(|(peak, most)| peak >= most);
+        if oom("memory.events.local") {
             Some(Limit::Memory)
-        } else if field(&self.read("pids.events"), "max") > 0 {
+        } else if refused("pids.events.local") || (refused("pids.events") && all_taken()) {
             Some(Limit::Pids)
         } else {
             None
         }
     }
 
-    /// Kills what is in it and removes it. What cannot be removed now is the next daemon's to sweep.
+    /// Kills what is in it and removes it, as soon as that is gone. What cannot be removed now is the
+    /// next daemon's to sweep.
     pub(crate) fn remove(self) {
         let _killed = fs::write(self.dir.join("cgroup.kill"), "1");
-        let _removed = fs::remove_dir(&self.dir);
+        let start = Instant::now();
+        while let Err(error) = fs::remove_dir(&self.dir) {
+            if error.kind() != io::ErrorKind::ResourceBusy || start.elapsed() > GONE {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn read(&self, name: &str) -> String {
@@ -327,11 +350,12 @@ mod tests {
         let limits =
             Limits { memory_b: Some(1000), pids: Some(7), scratch_b: 500, ..Limits::default() };
         let group = Cgroup::at(dir.path()).make(3, &limits, &Scratch::Memory).unwrap();
-        let read = |name: &str| fs::read_to_string(dir.path().join("jail-3").join(name)).unwrap();
+        let at = dir.path().join(format!("jail-{}-3", std::process::id()));
+        let read = |name: &str| fs::read_to_string(at.join(name)).unwrap();
         assert_eq!([read("memory.max"), read("pids.max")], ["1500", "8"]);
         assert_eq!(read("memory.oom.group"), "1");
         let write = |name: &str, text: &str| {
-            fs::write(dir.path().join("jail-3").join(name), text).unwrap();
+            fs::write(at.join(name), text).unwrap();
         };
         write("cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\n");
         write("memory.stat", "anon 4096\nanon_thp 1\nfile 9\nshmem 700\npagetables 4\n");
@@ -340,9 +364,19 @@ mod tests {
         assert_eq!((level.memory_b, level.pids), (4096 + 100 + 4, 4));
         assert_eq!((level.user, level.system).0, Duration::from_micros(20));
         assert_eq!(group.passed(), None);
+        // Refused by a group above: this one was never full.
         write("pids.events", "max 2\n");
+        write("pids.peak", "5\n");
+        assert_eq!(group.passed(), None);
+        write("pids.peak", "8\n");
         assert_eq!(group.passed(), Some(Limit::Pids));
-        write("memory.events", "low 0\noom 1\noom_kill 1\n");
+        // Killed for a group above.
+        write("memory.events", "low 0\noom 0\noom_kill 1\n");
+        write("memory.events.local", "low 0\noom 0\noom_kill 1\n");
+        assert_eq!(group.passed(), Some(Limit::Pids));
+        write("memory.events.local", "low 0\noom 1\noom_kill 1\n");
         assert_eq!(group.passed(), Some(Limit::Memory));
+        // Its counts are no other jail's.
+        assert!(Cgroup::at(dir.path()).make(3, &limits, &Scratch::Memory).is_err());
     }
 }

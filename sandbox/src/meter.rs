@@ -111,7 +111,8 @@ impl Meter {
         if report.is_some() {
             self.next_report = now + self.report_every;
         }
-        Look { passed: passed(&sample, &self.limits), report }
+        let told = group.and_then(JailGroup::passed);
+        Look { passed: told.or_else(|| passed(&sample, &self.limits)), report }
     }
 
     /// Ends the measuring when every process is dead: what was used, and the limit that was passed.

@@ -143,6 +143,7 @@ pub(crate) fn help_for(op: &Op<'_>, error: &StageError) -> Option<String> {
         Op::OpenScratch { .. } if error.errno == Errno::NOTEMPTY => {
             return Some("give it an empty directory".to_owned());
         }
+        Op::ShowImage { .. } if error.errno == Errno::NOSYS => MOUNTS,
         Op::MountSource { .. } if error.errno == Errno::NODEV => OVERLAY,
         Op::MountProc => PROC,
         Op::Landlock => LANDLOCK,
@@ -249,7 +250,10 @@ fn inside(outside: Identity) -> Vec<Layer> {
     add("loopback", NAMESPACES, sys::loopback::raise().map_err(Into::into));
     let stage = stop_propagation().map_err(Into::into);
     let stage = stage.and_then(|()| Stage::new(&BTreeSet::new()));
-    let scratch = stage.and_then(|stage| Ok((stage.scratch_in_memory(1 << 20, 1 << 10)?, stage)));
+    let scratch = stage.and_then(|stage| {
+        stage.try_attributes()?;
+        Ok((stage.scratch_in_memory(1 << 20, 1 << 10)?, stage))
+    });
     let (scratch, stage) = match scratch {
         Ok(made) => made,
         Err(error) => {

@@ -143,6 +143,11 @@ impl Stage {
         Ok(Self { skeleton, root, own: Vec::new(), read_only, safe, hides_first })
     }
 
+    /// Finds out whether the kernel can change the attributes of mounts.
+    pub(crate) fn try_attributes(&self) -> Result<(), Errno> {
+        restrict(&self.skeleton, self.safe, Reach::Mount)
+    }
+
     /// Shows the image. One overlay names no directory of the host in the jail's table of mounts,
     /// and ends faster than a mount for every entry; the entries are for where it cannot be.
     pub(crate) fn show_image(&mut self, host: &Path) -> Result<(), StageError> {
