@@ -80,10 +80,6 @@ fn as_nobody() -> Kit {
 }
 
 impl Kit {
-    pub(crate) fn is_root(&self) -> bool {
-        self.uid == 0
-    }
-
     pub(crate) fn uid(&self) -> u32 {
         self.uid
     }
