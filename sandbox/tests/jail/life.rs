@@ -226,7 +226,9 @@ fn samples_tell_what_a_jail_holds_while_it_runs() {
         let (sender, samples) = std::sync::mpsc::channel();
         let job = kit
             .helper
-            .run(&spec, Console::Log(writer), move |sample| sender.send(sample).unwrap())
+            .run(&spec, Console::Log(writer), move |sample| {
+                let _sent = sender.send(sample);
+            })
             .unwrap();
         let finished = job.wait().unwrap();
         drop(reader);
