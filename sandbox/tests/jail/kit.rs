@@ -10,12 +10,14 @@ use std::{
     },
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
     thread,
     time::Duration,
 };
 
 use kbs_sandbox::{
-    Console, Finished, Helper, JailFile, JailPath, JailSpec, Job, Limits, Outcome, Scratch, Step,
+    Cgroup, Console, Finished, Helper, JailFile, JailPath, JailSpec, Job, Limits, Outcome, Scratch,
+    Step,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -52,8 +54,8 @@ pub(crate) fn as_each_user(test: impl Fn(&Kit)) {
 pub(crate) fn kits() -> Vec<Kit> {
     let uid = geteuid().as_raw();
     let own = tempfile::tempdir().unwrap();
-    let mut kits =
-        vec![Kit { helper: Helper::start(Path::new(PROGRAM), None).unwrap(), dir: own, uid }];
+    let helper = Helper::start(Path::new(PROGRAM), cgroup()).unwrap();
+    let mut kits = vec![Kit { helper, dir: own, uid }];
     if uid == 0 {
         kits.push(as_nobody());
     }
@@ -61,6 +63,20 @@ pub(crate) fn kits() -> Vec<Kit> {
         kit.make_dir("source");
     }
     kits
+}
+
+/// Control groups for the jails of our own user, where somebody has delegated some to us alone.
+fn cgroup() -> Option<&'static Cgroup> {
+    static CGROUP: LazyLock<Option<Cgroup>> = LazyLock::new(|| match Cgroup::prepare() {
+        Ok(cgroup) => Some(cgroup),
+        Err(none) => {
+            eprintln!(
+                "no control groups: limits are tried with the helper's own accounts ({none})"
+            );
+            None
+        }
+    });
+    CGROUP.as_ref()
 }
 
 fn as_nobody() -> Kit {
