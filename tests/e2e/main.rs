@@ -20,6 +20,7 @@ mod processes;
 mod refused;
 mod reuse;
 mod together;
+mod usage;
 mod version;
 
 use std::io::Write as _;
