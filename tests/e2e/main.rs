@@ -18,6 +18,8 @@ mod plain;
 mod processes;
 mod refused;
 mod reuse;
+mod session;
+mod shell;
 mod together;
 mod version;
 

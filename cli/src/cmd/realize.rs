@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::follow::{Last, follow};
 use crate::render::json;
 use crate::render::progress::{LogTo, Progress};
-use crate::render::text::{plain, span};
+use crate::render::text::{plain, short, span};
 use crate::spec::SpecArgs;
 use crate::ui::{Format, Ui};
 
@@ -175,8 +175,12 @@ fn tell_failure(key: &str, failure: &pb::Failure, ui: &mut Ui) {
         ui.log(format!("{}\n", lines.join("\n")).as_bytes());
     }
     let chain = vec![format!("the build failed: {text}")];
-    let kept = if kept.is_empty() { String::new() } else { format!("; the work tree is {kept}") };
-    let help = format!("see the whole log with `kbs log {key}`{kept}");
+    let shell = if kept.is_empty() {
+        "look around with `kbs shell SPEC`, or keep the work tree with --keep-failed".to_owned()
+    } else {
+        format!("the work tree is {kept}; go on there with `kbs shell --failed {}`", short(key))
+    };
+    let help = format!("see the whole log with `kbs log {key}`; {shell}");
     ui.error(&CliError::Told { class: Class::Build, chain, help: Some(help) });
 }
 
