@@ -20,6 +20,8 @@ pub(crate) struct Env {
     pub(crate) no_color: bool,
     /// `TERM` says that the terminal cannot move its cursor.
     pub(crate) dumb_terminal: bool,
+    /// `TERM`: the kind of terminal.
+    pub(crate) terminal_kind: Option<String>,
 }
 
 impl Env {
@@ -38,6 +40,7 @@ impl Env {
             state_home: absolute("XDG_STATE_HOME").or_else(|| below_home(".local/state")),
             no_color: filled("NO_COLOR").is_some(),
             dumb_terminal: filled("TERM").is_none_or(|term| term == "dumb"),
+            terminal_kind: filled("TERM").and_then(|term| term.into_string().ok()),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Cancelled,
     /// 70: our mistake.
     Bug,
+    /// What a command that was run for the person exited with.
+    Command(u8),
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::Host => 3,
             Self::Cancelled => 4,
             Self::Bug => 70,
+            Self::Command(status) => status,
         }
     }
 }

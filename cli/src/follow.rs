@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kbs_plan::error::Class;
 use kbs_proto::pb;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tonic::Streaming;
 
 use crate::error::{CliError, gone, remote};
@@ -35,9 +35,7 @@ pub(crate) async fn follow(
     ui: &mut Ui,
 ) -> Result<Last, CliError> {
     use pb::event::Event;
-    // The first tick comes late enough that an answer from the store is never announced.
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks();
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
     loop {
@@ -66,7 +64,16 @@ pub(crate) async fn follow(
     }
 }
 
-fn interrupted() -> CliError {
+/// When to draw how far a request is. The first tick comes late enough that an answer from the store
+/// is never announced.
+pub(crate) fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// What ends a command that was interrupted; a second interrupt ends the process.
+pub(crate) fn interrupted() -> CliError {
     std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         if let Ok(runtime) = runtime

@@ -15,6 +15,7 @@ mod place;
 mod render;
 mod spec;
 mod start;
+mod terminal;
 mod ui;
 mod upload;
 

@@ -113,8 +113,8 @@ fn conditional() -> Vec<Rule> {
         (libc::SYS_open, vec![when(&[any(1, CREATES), any(2, SET_ID)])]),
         (
             libc::SYS_ioctl,
-            // The second is TIOCLINUX.
-            [0x5412, 0x541C].map(|request| when(&[is(1, request)])).to_vec(),
+            // TIOCSTI and TIOCLINUX type into a terminal, TIOCSETD has the kernel load line disciplines.
+            [0x5412, 0x541C, 0x5423].map(|request| when(&[is(1, request)])).to_vec(),
         ),
         (libc::SYS_clone, vec![when(&[any(0, NEW_NAMESPACE)])]),
         (libc::SYS_socket, sockets.clone()),
@@ -420,8 +420,9 @@ mod tests {
     }
 
     #[test]
-    fn typing_into_terminals_is_denied() {
-        for (request, want) in [(0x5412, EPERM), (0x541C, EPERM), (0x5401, ALLOW)] {
+    fn typing_into_terminals_and_changing_what_drives_them_is_denied() {
+        for (request, want) in [(0x5412, EPERM), (0x541C, EPERM), (0x5423, EPERM), (0x5401, ALLOW)]
+        {
             assert_eq!(call(libc::SYS_ioctl, [0, request, 0, 0, 0, 0]), want);
             // The kernel ignores the upper half, so it must not help.
             assert_eq!(call(libc::SYS_ioctl, [0, request | 1 << 32, 0, 0, 0, 0]), want);

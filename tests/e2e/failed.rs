@@ -157,7 +157,7 @@ fn the_work_tree_of_a_failure_is_kept_where_that_is_asked() {
     let found = String::from_utf8_lossy(&found.stdout).into_owned();
     assert!(found.contains("/out"), "{found}");
     // Without being asked, nothing is kept and nothing promised.
-    lab.realize(&spec, &[]).left(1).not_telling(&["work tree"]);
+    lab.realize(&spec, &[]).left(1).not_telling(&["the work tree is"]);
     lab.realize(&FxSpec::new(&repo), &["--keep-failed"]).done();
     assert_eq!(names(&lab.state().join("kept")).len(), 2, "one for each failure that asked");
 }

@@ -19,6 +19,8 @@ mod plain;
 mod processes;
 mod refused;
 mod reuse;
+mod session;
+mod shell;
 mod together;
 mod usage;
 mod version;

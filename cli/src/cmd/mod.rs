@@ -10,6 +10,7 @@ mod man;
 mod plan;
 mod realize;
 mod recipe;
+mod shell;
 mod show;
 mod source;
 
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Realize(realize::RealizeArgs),
     Plan(plan::PlanArgs),
     Log(log::LogArgs),
+    Shell(shell::ShellArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Source(source::SourceArgs),
@@ -91,10 +93,11 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
 /// Runs a command that asks a daemon.
 fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit, CliError> {
     let place = Place::choose(global, env)?;
-    // A client alone waits for one thing at a time; a daemon in this process works meanwhile.
-    let mut runtime = match place {
-        Place::Here(_) => Builder::new_multi_thread(),
-        Place::Socket(_) | Place::State { .. } => Builder::new_current_thread(),
+    // A client alone waits for one thing at a time, unless somebody types while it writes; a daemon
+    // in this process works meanwhile.
+    let mut runtime = match (&place, &command) {
+        (Place::Here(_), _) | (_, Command::Shell(_)) => Builder::new_multi_thread(),
+        (Place::Socket(_) | Place::State { .. }, _) => Builder::new_current_thread(),
     };
     let runtime = runtime
         .enable_all()
@@ -107,6 +110,7 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Realize(args) => realize::run(args, session).await,
             Command::Plan(args) => plan::run(args, session).await,
             Command::Log(args) => log::run(args, session).await,
+            Command::Shell(args) => shell::run(args, env, session).await,
             Command::Show(args) => show::run(args, session).await,
             Command::Ls(args) => ls::run(args, session).await,
             Command::Source(args) => source::run(args, session).await,

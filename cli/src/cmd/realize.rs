@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::follow::{Last, follow};
 use crate::render::json;
 use crate::render::progress::{LogTo, Progress};
-use crate::render::text::{plain, span, usage};
+use crate::render::text::{plain, short, span, usage};
 use crate::spec::SpecArgs;
 use crate::ui::{Format, Ui};
 
@@ -180,13 +180,17 @@ fn tell_failure(key: &str, failure: &pb::Failure, ui: &mut Ui) {
     if let Some(used) = used {
         ui.say(&format!("used {}", usage(used)));
     }
-    let kept = if kept.is_empty() { String::new() } else { format!("; the work tree is {kept}") };
+    let shell = if kept.is_empty() {
+        "look around with `kbs shell SPEC`, or keep the work tree with --keep-failed".to_owned()
+    } else {
+        format!("the work tree is {kept}; go on there with `kbs shell --failed {}`", short(key))
+    };
     let raise = if limit.is_empty() {
         String::new()
     } else {
-        format!("; the limit is `{limit}` in the spec's [limits]")
+        format!("the limit is `{limit}` in the spec's [limits]; ")
     };
-    let help = format!("see the whole log with `kbs log {key}`{kept}{raise}");
+    let help = format!("{raise}see the whole log with `kbs log {key}`; {shell}");
     ui.error(&CliError::Told { class: Class::Build, chain, help: Some(help) });
 }
 

@@ -28,6 +28,19 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
+/// A command as one can type it.
+pub(crate) fn command_line(argv: &[String]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    let quoted = argv.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 /// A span of time, as in `0.12 s` or `3 min 20 s`.
 pub(crate) fn span(span: Duration) -> String {
     match span.as_secs() {
@@ -140,6 +153,13 @@ mod tests {
         let hostile = "a\x1b[31mb\x1b]0;title\x07c\x1b]8;;x\x1b\\d\re\x08\x1bcf\n\tg\u{9b}1mh";
         assert_eq!(plain(hostile), "abcdef\n\tg1mh");
         assert_eq!(plain("end\x1b["), "end");
+    }
+
+    #[test]
+    fn a_command_line_means_the_same_words() {
+        let argv = ["make", "-j4", "KCFLAGS=-g -O0", "it's", "", "$(x)"].map(str::to_owned);
+        let line = command_line(&argv);
+        assert_eq!(line, "make -j4 'KCFLAGS=-g -O0' 'it'\\''s' '' '$(x)'");
     }
 
     #[test]

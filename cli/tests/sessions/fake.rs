@@ -41,6 +41,7 @@ pub(crate) struct Script {
     pub(crate) list: Vec<pb::ListEntry>,
     pub(crate) images: Vec<pb::ImageEntry>,
     pub(crate) layers: Vec<pb::DoctorEntry>,
+    pub(crate) shell: Vec<pb::shell_output::Output>,
 }
 
 impl Default for Script {
@@ -54,6 +55,7 @@ impl Default for Script {
             list: Vec::new(),
             images: Vec::new(),
             layers: Vec::new(),
+            shell: Vec::new(),
         }
     }
 }
@@ -63,6 +65,7 @@ impl Default for Script {
 pub(crate) struct Seen {
     pub(crate) realize: Vec<pb::RealizeRequest>,
     pub(crate) keys: Vec<String>,
+    pub(crate) shell: Option<pb::shell_input::Input>,
     pub(crate) sources: Vec<pb::AddSourceRequest>,
     pub(crate) import: Option<pb::ImportHeader>,
     pub(crate) imported: Vec<u8>,
@@ -268,6 +271,7 @@ impl pb::builds_server::Builds for Service {
     type RealizeStream = Items<pb::Event>;
     type LogStream = Items<pb::LogChunk>;
     type FetchStream = Items<pb::FetchChunk>;
+    type ShellStream = Items<pb::ShellOutput>;
 
     async fn plan(&self, _: Request<pb::PlanRequest>) -> Reply<Self::PlanStream> {
         Ok(Response::new(self.events()))
@@ -298,6 +302,17 @@ impl pb::builds_server::Builds for Service {
     async fn fetch(&self, request: Request<pb::FetchRequest>) -> Reply<Self::FetchStream> {
         self.seen.lock().unwrap().keys.push(request.into_inner().key);
         Ok(Response::new(items(self.chunks())))
+    }
+
+    async fn shell(&self, request: Request<Streaming<pb::ShellInput>>) -> Reply<Self::ShellStream> {
+        use pb::shell_output::Output;
+        let opened = request.into_inner().message().await?.and_then(|input| input.input);
+        self.seen.lock().unwrap().shell = opened;
+        let events = self.events().map(|event| event.map(Output::Event));
+        let outputs: Vec<_> = self.script.shell.iter().cloned().map(Ok).collect();
+        let message =
+            |output: Result<_, _>| output.map(|output| pb::ShellOutput { output: Some(output) });
+        Ok(Response::new(Box::pin(tokio_stream::iter(outputs).chain(events).map(message))))
     }
 }
 

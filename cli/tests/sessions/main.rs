@@ -5,4 +5,5 @@ mod answers;
 mod deliver;
 mod fake;
 mod realize;
+mod shell;
 mod start;

@@ -120,7 +120,7 @@ fn a_failed_build_shows_its_end_and_exits_with_1() {
           | make: *** [main.o] Error 1
         error: the build failed: `make -j4` exited with 2
 
-        help: see the whole log with `kbs log key:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff`
+        help: see the whole log with `kbs log key:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff`; look around with `kbs shell SPEC`, or keep the work tree with --keep-failed
         ");
 }
 

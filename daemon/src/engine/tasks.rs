@@ -38,6 +38,24 @@ pub(crate) fn fly(
     }
 }
 
+/// Runs `beside`, each on a thread of its own, and `work` on this one; returns when all have ended.
+///
+/// # Errors
+/// Why a thread could not be started; `work` was not begun then.
+pub(crate) fn together<'a, T>(
+    beside: Vec<Box<dyn FnOnce() + Send + 'a>>,
+    work: impl FnOnce() -> T + 'a,
+) -> std::io::Result<T> {
+    // What `work` owns goes with it, so that those beside it come to their end, too.
+    std::thread::scope(move |scope| {
+        for beside in beside {
+            let span = Span::current();
+            std::thread::Builder::new().spawn_scoped(scope, move || span.in_scope(beside))?;
+        }
+        Ok(work())
+    })
+}
+
 /// Runs an async task.
 #[expect(clippy::disallowed_methods, reason = "this is the place it is disallowed for")]
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {

@@ -1,6 +1,7 @@
 //! What the one who asked gets to see while waiting.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,6 +44,36 @@ pub(crate) enum Happening {
         /// The bytes.
         data: Vec<u8>,
     },
+    /// A sandbox is open to the client.
+    Opened(Box<Opened>),
+    /// What runs in an open sandbox has printed this.
+    Printed {
+        /// On which stream.
+        on: Printer,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+}
+
+/// A sandbox that is open to a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) project: String,
+    /// What the build itself runs there.
+    pub(crate) commands: Vec<Vec<String>>,
+    /// Where it does, inside.
+    pub(crate) directory: String,
+    /// Where changes stay; `None` where they are thrown away.
+    pub(crate) kept: Option<PathBuf>,
+}
+
+/// Where a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Printer {
+    /// Its output, or its terminal.
+    Output,
+    /// Its errors.
+    Errors,
 }
 
 /// Whether anybody still waits for a request.

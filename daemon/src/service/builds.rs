@@ -12,10 +12,10 @@ use kbs_proto::{pb, status::to_status};
 use kbs_store::{Ending, Found, LookUp, OutputRow};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::encode;
 use super::stream::{self, Answer, answer};
+use super::{encode, shell};
 use crate::engine::flight::LogCursor;
 use crate::engine::{Engine, tasks};
 use crate::problem::{EngineError, Problem};
@@ -45,11 +45,7 @@ impl Builds for Service {
             };
             Ok(pb::Event { event: Some(pb::event::Event::Planned(event)) })
         });
-        Ok(Response::new(stream::of(
-            running,
-            |happening| Some(encode::event(happening)),
-            |event| vec![event],
-        )))
+        Ok(Response::new(stream::of(running, encode::event, |event| vec![event])))
     }
 
     type RealizeStream = Answer<pb::Event>;
@@ -67,11 +63,7 @@ impl Builds for Service {
         let running = tasks::request(&self.0, move |engine, watch| {
             encode::ended(engine, realize::realize(engine, &wish, watch)?)
         });
-        Ok(Response::new(stream::of(
-            running,
-            |happening| Some(encode::event(happening)),
-            |event| vec![event],
-        )))
+        Ok(Response::new(stream::of(running, encode::event, |event| vec![event])))
     }
 
     type LogStream = Answer<pb::LogChunk>;
@@ -125,16 +117,24 @@ impl Builds for Service {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+
+    type ShellStream = Answer<pb::ShellOutput>;
+    async fn shell(
+        &self,
+        request: Request<Streaming<pb::ShellInput>>,
+    ) -> Result<Response<Self::ShellStream>, Status> {
+        shell::open(&self.0, request.into_inner()).await.map(Response::new)
+    }
 }
 
-fn decode(spec: Option<pb::Spec>) -> Result<Spec, Status> {
+pub(super) fn decode(spec: Option<pb::Spec>) -> Result<Spec, Status> {
     need("spec", spec).and_then(Spec::try_from).map_err(|error| to_status(&error))
 }
 
 type Sender<T> = mpsc::Sender<Result<T, Status>>;
 
 /// The key that a prefix means, among outputs, failures and running builds.
-fn find(engine: &Engine, prefix: &str) -> Result<BuildKey, Problem> {
+pub(super) fn find(engine: &Engine, prefix: &str) -> Result<BuildKey, Problem> {
     let digits = prefix.strip_prefix("key:").unwrap_or(prefix);
     let running = engine.flights.keys_with(digits);
     if let ([key], true) = (running.as_slice(), digits.len() >= 4) {

@@ -13,8 +13,8 @@ fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A happening as an event.
-pub(crate) fn event(happening: Happening) -> pb::Event {
+/// A happening as an event; those of an open sandbox are none.
+pub(crate) fn event(happening: Happening) -> Option<pb::Event> {
     let event = match happening {
         Happening::Began { phase, detail } => {
             pb::event::Event::Phase(pb::Phase { name: phase.to_owned(), detail, took_ms: None })
@@ -29,8 +29,9 @@ pub(crate) fn event(happening: Happening) -> pb::Event {
         }
         Happening::Sample(sample) => pb::event::Event::Sample(self::sample(sample)),
         Happening::Log { offset, data } => pb::event::Event::Log(pb::LogChunk { offset, data }),
+        Happening::Opened(_) | Happening::Printed { .. } => return None,
     };
-    pb::Event { event: Some(event) }
+    Some(pb::Event { event: Some(event) })
 }
 
 fn sample(sample: kbs_sandbox::Sample) -> pb::Sample {

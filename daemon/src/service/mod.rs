@@ -4,6 +4,7 @@ mod builds;
 mod daemon;
 mod encode;
 mod images;
+mod shell;
 mod sources;
 mod stream;
 

@@ -19,6 +19,7 @@ use kbs_store::{FailureRecord, LogFile, OutputRecord, OutputRow, Phase, Usage, U
 use super::collect::{self, Unfit};
 use super::image::Toolchain;
 use super::jail::{self, Tail};
+use super::kept::Keepable;
 use super::verdict::{self, Verdict};
 use crate::config::Decided;
 use crate::contract;
@@ -101,9 +102,10 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
     let (source, took) =
         flight.phase("ingest", "", || super::ingest::ingest(engine, &order.selection))?;
     phases.push(phase("ingest", took));
-    let mut kept = Kept::new(engine, order)?;
+    let keepable = order.keep_failed.then(|| Keepable::new(engine)).transpose()?;
     let room = engine.scratch(order.limits.scratch_b)?;
-    let scratch = kept.dir().map_or_else(|| room.scratch.clone(), Scratch::Directory);
+    let kept = keepable.as_ref().map(|keepable| Scratch::Directory(keepable.tree()));
+    let scratch = kept.unwrap_or_else(|| room.scratch.clone());
     let spec = jail_spec(order, source, scratch);
     let (run, took) = flight.phase("build", order.derivation.output_name(), || {
         run(engine, flight, &spec, order.limits.log_b)
@@ -118,7 +120,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
         flight.notice("degraded", COPIED);
     }
     let usage = usage_record(&jail_usage, samples);
-    let mut failed = |cause, text, step: Option<usize>, tail: &Tail| Failure {
+    let failed = |cause, text, step: Option<usize>, tail: &Tail| Failure {
         cause,
         text,
         command: step
@@ -126,7 +128,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
             .map(|step| step.argv.clone())
             .unwrap_or_default(),
         tail: tail.text(),
-        kept: kept.keep(),
+        kept: keepable.and_then(|keepable| keepable.keep(order, &spec)),
         usage: usage.clone(),
     };
     if let Some(Verdict { cause, text, step }) =
@@ -156,48 +158,8 @@ fn phase(name: &str, took: Duration) -> Phase {
     Phase { name: name.to_owned(), took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
 }
 
-/// The directory of a work tree that is kept if the build fails, and removed otherwise.
-struct Kept(Option<PathBuf>);
-
-impl Kept {
-    fn new(engine: &Engine, order: &Order) -> Result<Self, EngineError> {
-        if !order.keep_failed {
-            return Ok(Self(None));
-        }
-        let all = engine.store.paths().root().join("kept");
-        let make = || {
-            std::fs::create_dir_all(&all)?;
-            let prefix = format!("{}-", &order.key.hex()[..16]);
-            Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(&all)?.keep())
-        };
-        let dir = make().map_err(|source| {
-            let action = "prepare the directory to keep below";
-            EngineError::Host { action, path: all.clone(), source }
-        })?;
-        Ok(Self(Some(dir)))
-    }
-
-    fn dir(&self) -> Option<PathBuf> {
-        self.0.clone()
-    }
-
-    /// Keeps it for the person, who is told where it is.
-    fn keep(&mut self) -> Option<PathBuf> {
-        self.0.take()
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(dir) = self.0.take()
-            && let Err(error) = kbs_sandbox::remove_scratch(&dir)
-        {
-            tracing::warn!(%error, dir = %dir.display(), "cannot remove a work tree");
-        }
-    }
-}
-
-fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> JailSpec {
+/// The jail of a build.
+pub(crate) fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> JailSpec {
     let Derivation { head, version, epoch, subdir, prepare, goals, args, env, .. } =
         &order.derivation;
     let work_dir = contract::work_dir(subdir.as_deref());

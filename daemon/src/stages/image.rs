@@ -43,12 +43,18 @@ pub(crate) fn resolve(
             Some("import the image that the spec names, or correct toolchain.digest".to_owned());
         return Err(EngineError::Request { text, help }.into());
     }
+    hold(engine, digest).ok_or_else(|| {
+        let text = format!("the image {digest} is not in the store any more");
+        let help = Some("import it again with `kbs image import`".to_owned());
+        EngineError::NotFound { text, help }.into()
+    })
+}
+
+/// The image of this digest, which nobody removes meanwhile; `None` where it is not here.
+pub(crate) fn hold(engine: &Engine, digest: ImageDigest) -> Option<Toolchain> {
     let lease = engine.images_in_use.take(&digest.to_string());
-    let rootfs = engine.images.rootfs(&digest).ok_or_else(|| EngineError::NotFound {
-        text: format!("the image {digest} is not in the store any more"),
-        help: Some("import it again with `kbs image import`".to_owned()),
-    })?;
-    Ok(Toolchain { digest, rootfs, _lease: lease })
+    let rootfs = engine.images.rootfs(&digest)?;
+    Some(Toolchain { digest, rootfs, _lease: lease })
 }
 
 fn named(engine: &Engine, name: &str) -> Result<ImageDigest, Problem> {

@@ -77,6 +77,26 @@ pub(crate) fn plan(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Planne
     Ok(Planned { derivation, config, pinned, toolchain, recipe })
 }
 
+/// What it takes to build what was planned for `spec`.
+pub(crate) fn order(engine: &Engine, planned: Planned, spec: &Spec) -> Result<Order, Problem> {
+    let selection = pin::select(engine, planned.pinned.commit, &planned.recipe)?;
+    let Planned { derivation, config, pinned: _, toolchain, recipe: _ } = planned;
+    Ok(Order {
+        content: derivation.content_key(selection.id.as_bytes()),
+        key: derivation.key(),
+        derivation,
+        selection,
+        toolchain,
+        warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
+        config: config.map(|config| config.text),
+        asked_ref: spec.rev.clone(),
+        limits: engine.config.decide(&spec.limits)?,
+        without: engine.without()?,
+        sample_every: engine.config.sample,
+        keep_failed: false,
+    })
+}
+
 /// Hands out the output of a spec, building it where it is not there.
 pub(crate) fn realize(
     engine: &Arc<Engine>,
@@ -85,29 +105,14 @@ pub(crate) fn realize(
 ) -> Result<Outcome, Problem> {
     engine.check_open()?;
     // Before any work, and whether the output is there or not: a request is right or wrong by itself.
-    let limits = engine.config.decide(&wish.spec.limits)?;
+    engine.config.decide(&wish.spec.limits)?;
     let planned = plan(engine, &wish.spec, watch)?;
     let key = planned.derivation.key();
     let stored = look_up(engine, key, watch)?;
     if let (Some(row), Reuse::Take) = (&stored, wish.reuse) {
         return Ok(Outcome::Output { row: row.clone(), built: false });
     }
-    let selection = pin::select(engine, planned.pinned.commit, &planned.recipe)?;
-    let Planned { derivation, config, pinned: _, toolchain, recipe: _ } = planned;
-    let order = Order {
-        content: derivation.content_key(selection.id.as_bytes()),
-        key,
-        derivation,
-        selection,
-        toolchain,
-        warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
-        config: config.map(|config| config.text),
-        asked_ref: wish.spec.rev.clone(),
-        limits,
-        without: engine.without()?,
-        sample_every: engine.config.sample,
-        keep_failed: wish.keep_failed,
-    };
+    let order = Order { keep_failed: wish.keep_failed, ..order(engine, planned, &wish.spec)? };
     match wish.reuse {
         Reuse::Take => {
             if let Some(row) = same_content(engine, &order, watch)? {

@@ -62,7 +62,7 @@ fn command_line(spec: &JailSpec, step: usize) -> String {
 }
 
 /// The name of a limit in specs, and what passed it.
-fn exceeded(limit: Limit, spec: &JailSpec, usage: &Usage) -> (&'static str, String) {
+pub(crate) fn exceeded(limit: Limit, spec: &JailSpec, usage: &Usage) -> (&'static str, String) {
     let limits = &spec.limits;
     let passed = |what: String, name: &'static str, allowed: String| {
         (name, format!("{what}, more than limits.{name} allows ({allowed})"))

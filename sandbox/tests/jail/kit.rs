@@ -66,6 +66,7 @@ pub(crate) fn kits() -> Vec<Kit> {
 }
 
 /// Control groups for the jails of our own user, where somebody has delegated some to us alone.
+#[expect(clippy::print_stderr, reason = "who runs the tests must know what they did not try")]
 fn cgroup() -> Option<&'static Cgroup> {
     static CGROUP: LazyLock<Option<Cgroup>> = LazyLock::new(|| match Cgroup::prepare() {
         Ok(cgroup) => Some(cgroup),

@@ -3,6 +3,7 @@
 //! Every promise is kept for an ordinary user; when the tests run as root, for root as well.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod again;
 mod kit;
 mod life;
 mod results;
