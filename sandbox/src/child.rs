@@ -284,7 +284,9 @@ fn with_slack(limit: u64, least: u64) -> u64 {
 fn limit(limits: &Limits, file_b: Option<u64>) -> Result<(), Errno> {
     let Limits { wall: _, scratch_b: _, scratch_files: _, open_files, pids, memory_b: _ } = limits;
     let most = [
-        (Resource::Core, Some(0)),
+        // One byte: no core fits in it, and it is the only limit at which no handler of the host's
+        // is started either (`core(5)`).
+        (Resource::Core, Some(1)),
         (Resource::Nofile, Some(*open_files)),
         (Resource::Nproc, pids.map(|pids| with_slack(pids, COUNT_SLACK))),
         (Resource::Fsize, file_b),

@@ -37,13 +37,24 @@ const SET_ID: u32 = 0o6000;
 const TYPE: u32 = 0o170_000;
 const CREATES: u32 = libc::O_CREAT.cast_unsigned() | 0o20_000_000;
 
-/// A condition on the lower half of one argument: all that the kernel looks at in those we test.
+/// A condition on one half of an argument. The kernel looks at the lower ones only, except in
+/// addresses.
 #[derive(Debug, Clone, Copy)]
 enum Test {
-    /// `argument & mask == value`.
-    Is { argument: u32, mask: u32, value: u32 },
-    /// `argument & mask != value`.
-    IsNot { argument: u32, mask: u32, value: u32 },
+    /// `half & mask == value`.
+    Is { half: u32, mask: u32, value: u32 },
+    /// `half & mask != value`.
+    IsNot { half: u32, mask: u32, value: u32 },
+}
+
+/// The number of the lower half of an argument.
+const fn low(argument: u32) -> u32 {
+    2 * argument
+}
+
+/// The number of the upper half of an argument.
+const fn high(argument: u32) -> u32 {
+    2 * argument + 1
 }
 
 /// What a call gets instead of being done when all tests hold.
@@ -57,19 +68,26 @@ struct Denial {
 type Rule = (c_long, Vec<Denial>);
 
 fn any(argument: u32, mask: u32) -> Test {
-    Test::IsNot { argument, mask, value: 0 }
+    Test::IsNot { half: low(argument), mask, value: 0 }
 }
 
 fn is(argument: u32, value: u32) -> Test {
-    Test::Is { argument, mask: u32::MAX, value }
+    Test::Is { half: low(argument), mask: u32::MAX, value }
 }
 
 fn is_not(argument: u32, value: u32) -> Test {
-    Test::IsNot { argument, mask: u32::MAX, value }
+    Test::IsNot { half: low(argument), mask: u32::MAX, value }
 }
 
 fn when(tests: &[Test]) -> Denial {
     Denial { tests: tests.to_vec(), errno: libc::EPERM }
+}
+
+/// Denies `prlimit` for a resource where it gives a new limit: an address that is not null.
+fn limit_changes(resource: u32) -> Vec<Denial> {
+    [low(2), high(2)]
+        .map(|half| when(&[is(1, resource), Test::IsNot { half, mask: u32::MAX, value: 0 }]))
+        .to_vec()
 }
 
 /// The calls that are denied for some arguments. The busiest come first: they cost the most.
@@ -83,7 +101,7 @@ fn conditional() -> Vec<Rule> {
     // Raw sockets, and what the kernel would take for packet sockets by an old name.
     let kind = when(
         &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET].map(|kind| Test::IsNot {
-            argument: 1,
+            half: low(1),
             mask: 0xf,
             value: kind.cast_unsigned(),
         }),
@@ -101,11 +119,13 @@ fn conditional() -> Vec<Rule> {
     let sockets = vec![family, kind, protocol];
     let device = |argument| {
         [libc::S_IFCHR, libc::S_IFBLK]
-            .map(|value| when(&[Test::Is { argument, mask: TYPE, value }]))
+            .map(|value| when(&[Test::Is { half: low(argument), mask: TYPE, value }]))
             .into_iter()
             .chain([when(&[any(argument, SET_ID)])])
             .collect()
     };
+    // With a lower one than it has, a crash would start the host's handler.
+    let core = libc::RLIMIT_CORE;
     let fixed = libc::ADDR_NO_RANDOMIZE.cast_unsigned();
     let mut rules = vec![
         (libc::SYS_openat, vec![when(&[any(2, CREATES), any(3, SET_ID)])]),
@@ -123,6 +143,8 @@ fn conditional() -> Vec<Rule> {
         (libc::SYS_fchmodat, vec![when(&[any(2, SET_ID)])]),
         (FCHMODAT2, vec![when(&[any(2, SET_ID)])]),
         (libc::SYS_mknodat, device(2)),
+        (libc::SYS_setrlimit, vec![when(&[is(0, core)])]),
+        (libc::SYS_prlimit64, limit_changes(core)),
         (libc::SYS_personality, vec![when(&[is_not(0, u32::MAX), is_not(0, fixed)])]),
     ];
     #[cfg(target_arch = "x86_64")]
@@ -286,9 +308,9 @@ fn compile_denial(Denial { tests, errno }: &Denial) -> Vec<Instruction> {
     const STRIDE: usize = 3;
     let mut body = Vec::new();
     for (done, test) in tests.iter().enumerate() {
-        let (Test::Is { argument, mask, value } | Test::IsNot { argument, mask, value }) = *test;
+        let (Test::Is { half, mask, value } | Test::IsNot { half, mask, value }) = *test;
         let past = (tests.len() - done - 1) * STRIDE + 1;
-        body.push(plain(code::LOAD, ARGUMENTS_AT + 8 * argument));
+        body.push(plain(code::LOAD, ARGUMENTS_AT + 4 * half));
         body.push(plain(code::AND, mask));
         body.push(match test {
             Test::Is { .. } => jump(code::JUMP_EQUAL, value, 0, past),
@@ -427,6 +449,19 @@ mod tests {
             // The kernel ignores the upper half, so it must not help.
             assert_eq!(call(libc::SYS_ioctl, [0, request | 1 << 32, 0, 0, 0, 0]), want);
         }
+    }
+
+    #[test]
+    fn the_limit_of_cores_may_be_asked_and_not_changed() {
+        let (core, files) = (u64::from(libc::RLIMIT_CORE), u64::from(libc::RLIMIT_NOFILE));
+        let prlimit = |resource, new| call(libc::SYS_prlimit64, [0, resource, new, 7, 0, 0]);
+        assert_eq!(prlimit(core, 0), ALLOW);
+        assert_eq!(prlimit(files, 7), ALLOW);
+        for new in [7, 7 << 32] {
+            assert_eq!(prlimit(core, new), EPERM);
+        }
+        assert_eq!(call(libc::SYS_setrlimit, [core, 7, 0, 0, 0, 0]), EPERM);
+        assert_eq!(call(libc::SYS_setrlimit, [files, 7, 0, 0, 0, 0]), ALLOW);
     }
 
     proptest! {

@@ -9,7 +9,8 @@ import socket, struct
 question = b'\x04host\x07example\x00' + struct.pack('>HH', 1, 1)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(5)
-# A server that only one side of the connection knows, as most resolvers ask it.
+# Errors are told without a connection, too.
+s.setsockopt(socket.IPPROTO_IP, 11, 1)
 s.sendto(struct.pack('>6H', 7, 0x0100, 1, 0, 0, 0) + question,
          ('127.0.0.1', int(os.environ['PORT'])))
 answer, _ = s.recvfrom(512)

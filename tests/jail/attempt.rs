@@ -132,6 +132,15 @@ impl<'a> Attempt<'a> {
         walls_hold(walls, |without| self.in_jail(without));
     }
 
+    /// Fails unless the whole jail holds, and does not as soon as one of the walls is missing.
+    #[track_caller]
+    pub(crate) fn held_by_all_of(&self, walls: &[Wall]) {
+        self.held();
+        for &wall in walls {
+            assert!(self.in_jail(&[wall]).escaped(), "it holds without `{wall}`");
+        }
+    }
+
     /// Fails unless the jail holds, even without these walls, and what the script does can be done
     /// outside by the same user: it is the kernel that holds, by what a jail always is.
     #[track_caller]

@@ -10,6 +10,7 @@ r, w = os.pipe()
 secret = ctypes.create_string_buffer(b'secret')
 child = os.fork()
 if child == 0:
+    os.close(w)
     os.read(r, 1)
     os._exit(0)
 place = ctypes.create_string_buffer(6)

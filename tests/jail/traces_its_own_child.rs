@@ -8,6 +8,7 @@ const SCRIPT: &str = r"
 r, w = os.pipe()
 child = os.fork()
 if child == 0:
+    os.close(w)
     os.read(r, 1)
     os._exit(0)
 SEIZE = 0x4206
