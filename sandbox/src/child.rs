@@ -8,7 +8,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags, open},
+    fs::{FileType, Mode, OFlags, fchmod, fstat, open},
     io::Errno,
     process::{
         DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, getrlimit, ioctl_tiocsctty,
@@ -172,7 +172,9 @@ impl Jail<'_> {
             Op::ConnectStreams => self.connect_streams()?,
             Op::DropCapabilities => {
                 seal::drop_capabilities()?;
-                set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+                if self.has(Wall::FirstUntraced) {
+                    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+                }
             }
             Op::Landlock => seal::apply_landlock()?,
             Op::FilterSyscalls => sys::seccomp::install(&filter::PROGRAM)?,
@@ -222,6 +224,7 @@ impl Jail<'_> {
     fn connect_streams(&self) -> Result<(), Errno> {
         match &self.child.console {
             Console::Log(log) => {
+                keep_for_its_reader(log)?;
                 dup2_stdin(open("/dev/null", READ, Mode::empty())?)?;
                 dup2_stdout(log)?;
                 dup2_stderr(log)?;
@@ -239,6 +242,18 @@ impl Jail<'_> {
             }
         }
         if self.has(Wall::Descriptors) { sys::fds::close_all_on_exec() } else { Ok(()) }
+    }
+}
+
+/// Makes a pipe writable only: who could open it again for reading could take back what was printed.
+fn keep_for_its_reader(log: &OwnedFd) -> Result<(), Errno> {
+    if FileType::from_raw_mode(fstat(log)?.st_mode) != FileType::Fifo {
+        return Ok(());
+    }
+    match fchmod(log, Mode::WUSR) {
+        // Somebody else's cannot be opened again anyway.
+        Err(Errno::PERM) => Ok(()),
+        other => other,
     }
 }
 

@@ -80,7 +80,25 @@ fn conditional() -> Vec<Rule> {
             .to_vec(),
         errno: libc::EAFNOSUPPORT,
     };
-    let raw = when(&[Test::Is { argument: 1, mask: 0xf, value: libc::SOCK_RAW.cast_unsigned() }]);
+    // Raw sockets, and what the kernel would take for packet sockets by an old name.
+    let kind = when(
+        &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET].map(|kind| Test::IsNot {
+            argument: 1,
+            mask: 0xf,
+            value: kind.cast_unsigned(),
+        }),
+    );
+    // Multipath TCP is TCP, but not to Landlock; the others no build speaks.
+    let protocol = Denial {
+        tests: [is_not(0, libc::AF_UNIX.cast_unsigned())]
+            .into_iter()
+            .chain(
+                [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(|it| is_not(2, it.cast_unsigned())),
+            )
+            .collect(),
+        errno: libc::EPROTONOSUPPORT,
+    };
+    let sockets = vec![family, kind, protocol];
     let device = |argument| {
         [libc::S_IFCHR, libc::S_IFBLK]
             .map(|value| when(&[Test::Is { argument, mask: TYPE, value }]))
@@ -99,8 +117,8 @@ fn conditional() -> Vec<Rule> {
             [0x5412, 0x541C].map(|request| when(&[is(1, request)])).to_vec(),
         ),
         (libc::SYS_clone, vec![when(&[any(0, NEW_NAMESPACE)])]),
-        (libc::SYS_socket, vec![family.clone(), raw.clone()]),
-        (libc::SYS_socketpair, vec![family, raw]),
+        (libc::SYS_socket, sockets.clone()),
+        (libc::SYS_socketpair, sockets),
         (libc::SYS_fchmod, vec![when(&[any(1, SET_ID)])]),
         (libc::SYS_fchmodat, vec![when(&[any(2, SET_ID)])]),
         (FCHMODAT2, vec![when(&[any(2, SET_ID)])]),
@@ -368,14 +386,24 @@ mod tests {
 
     #[test]
     fn sockets_are_unix_or_inet_and_never_raw() {
-        let socket = |family: c_int, kind: c_int| {
-            let [family, kind] = [family, kind].map(|it| u64::from(it.cast_unsigned()));
-            call(libc::SYS_socket, [family, kind, 0, 0, 0, 0])
+        let socket_of = |family: c_int, kind: c_int, protocol: c_int| {
+            let values = [family, kind, protocol].map(|it| u64::from(it.cast_unsigned()));
+            let [family, kind, protocol] = values;
+            call(libc::SYS_socket, [family, kind, protocol, 0, 0, 0])
         };
+        let socket = |family, kind| socket_of(family, kind, 0);
         let stream = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
         for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
             assert_eq!(socket(family, stream), ALLOW);
             assert_eq!(socket(family, libc::SOCK_RAW | libc::SOCK_CLOEXEC), EPERM);
+            // SOCK_PACKET.
+            assert_eq!(socket(family, 10), EPERM);
+        }
+        assert_eq!(socket_of(libc::AF_INET, stream, libc::IPPROTO_TCP), ALLOW);
+        assert_eq!(socket_of(libc::AF_INET6, libc::SOCK_DGRAM, libc::IPPROTO_UDP), ALLOW);
+        assert_eq!(socket_of(libc::AF_UNIX, stream, libc::AF_UNIX), ALLOW);
+        for protocol in [libc::IPPROTO_ICMP, libc::IPPROTO_MPTCP, libc::IPPROTO_SCTP] {
+            assert_ne!(socket_of(libc::AF_INET, stream, protocol), ALLOW);
         }
         for family in [libc::AF_NETLINK, libc::AF_PACKET, libc::AF_VSOCK, libc::AF_ALG] {
             assert_ne!(socket(family, libc::SOCK_DGRAM), ALLOW);

@@ -14,8 +14,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, Mode, OFlags, XattrFlags, fremovexattr, fsetxattr, fstat,
-        mkdirat, open, openat, readlinkat, statat, symlinkat, unlinkat,
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags, XattrFlags, fremovexattr, fsetxattr,
+        fstat, mkdirat, open, openat, readlinkat, statat, statx, symlinkat, unlinkat,
     },
     io::{Errno, retry_on_intr, write},
     mount::{
@@ -92,10 +92,24 @@ pub(crate) fn stop_propagation() -> Result<(), Errno> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
 
-/// Takes the old root away, which lies over the new one.
+/// Takes the old root away, which lies over the new one, and what still lies over the old one.
 pub(crate) fn leave_old_root() -> Result<(), Errno> {
-    unmount(".", UnmountFlags::DETACH)?;
-    chdir("/")
+    /// The old root and our skeleton, with room for what the host laid over its root itself.
+    const LAYERS_MAX: u32 = 16;
+    for _ in 0..LAYERS_MAX {
+        unmount(".", UnmountFlags::DETACH)?;
+        // The way up from the root leads to whatever lies over it.
+        if mount_number("/..")? == mount_number("/")? {
+            return chdir("/");
+        }
+    }
+    Err(Errno::BUSY)
+}
+
+fn mount_number(path: &str) -> Result<u64, Errno> {
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)?;
+    let known = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
+    if known { Ok(found.stx_mnt_id) } else { Err(Errno::OPNOTSUPP) }
 }
 
 /// The new root while it is being built.
@@ -299,16 +313,29 @@ impl Stage {
     }
 
     /// Shows an input, making the directories on the way.
+    ///
+    /// A directory is shown by an overlay, as the image is: a socket in it that somebody listens on
+    /// is not the one that the jail sees.
     pub(crate) fn bind_input(&self, input: &Input) -> Result<(), StageError> {
         let Input { host, inside } = input;
         let attributes = self.read_only | self.safe;
-        let tree = clone_tree(CWD, host, attributes, Reach::Tree).about("the input")?;
+        let found = open(host, LOOK, Mode::empty()).about("the input")?;
         let (parent, name) = self.make_parent(inside)?;
-        if FileType::from_raw_mode(fstat(&tree)?.st_mode) == FileType::Directory {
-            make_dir(&parent, name)?;
-        } else {
-            create_empty(&parent, name)?;
-        }
+        let tree = match FileType::from_raw_mode(fstat(&found)?.st_mode) {
+            FileType::Directory => {
+                make_dir(&parent, name)?;
+                match mount_image(&self.empty()?, &found, self.safe) {
+                    Ok(tree) if self.read_only == READ_ONLY => tree,
+                    _ => clone_tree(CWD, host, attributes, Reach::Tree).about("the input")?,
+                }
+            }
+            FileType::RegularFile => {
+                create_empty(&parent, name)?;
+                clone_tree(CWD, host, attributes, Reach::Mount).about("the input")?
+            }
+            // Sockets, pipes and devices lead out of the jail.
+            _ => return Err(Errno::INVAL).about("the input is no file or directory"),
+        };
         attach(&tree, &openat(&parent, name, LOOK_HERE, Mode::empty())?)
     }
 
@@ -347,6 +374,11 @@ impl Stage {
     /// Makes our own directories, and what was written to them, read-only.
     pub(crate) fn freeze(&self) -> Result<(), Errno> {
         self.own.iter().try_for_each(|mount| restrict(mount, READ_ONLY, Reach::Mount))
+    }
+
+    /// A directory of ours that stays empty.
+    fn empty(&self) -> Result<OwnedFd, Errno> {
+        openat(&self.skeleton, "sys", LOOK_HERE | DIRECTORY, Mode::empty())
     }
 
     /// Finds a path whose directories are all ours.

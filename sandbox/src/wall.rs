@@ -34,6 +34,8 @@ pub enum Wall {
     Proc,
     /// Hiding the first process in `/proc`.
     HiddenFirst,
+    /// Keeping the first process from being traced and looked into.
+    FirstUntraced,
     /// Resource limits of processes.
     ResourceLimits,
     /// Capabilities given up, and `no_new_privs`.
@@ -46,7 +48,7 @@ pub enum Wall {
 
 impl Wall {
     /// Every wall.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NetNamespace,
         Self::PidNamespace,
         Self::IpcNamespace,
@@ -58,6 +60,7 @@ impl Wall {
         Self::Overlay,
         Self::Proc,
         Self::HiddenFirst,
+        Self::FirstUntraced,
         Self::ResourceLimits,
         Self::Capabilities,
         Self::Landlock,
@@ -81,6 +84,7 @@ impl Wall {
             Self::Overlay => "overlay",
             Self::Proc => "proc",
             Self::HiddenFirst => "hidden-first",
+            Self::FirstUntraced => "first-untraced",
             Self::ResourceLimits => "resource-limits",
             Self::Capabilities => "capabilities",
             Self::Landlock => "landlock",
