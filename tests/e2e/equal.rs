@@ -128,14 +128,15 @@ fn another_host_name_gives_the_same_output() {
 }
 
 /// What an ordinary user needs: the program, a clone, a spec and a state directory of their own.
-struct Ordinary {
+pub(crate) struct Ordinary {
     dir: tempfile::TempDir,
 }
 
 impl Ordinary {
     const ID: u32 = 65_534;
 
-    fn new(repo: &Repo) -> Self {
+    /// The clone is `fx.git` in [`Ordinary::dir`].
+    pub(crate) fn new(repo: &Repo) -> Self {
         let dir = tempfile::Builder::new().prefix("kbs-nobody-").tempdir().unwrap();
         let mode = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -155,6 +156,11 @@ impl Ordinary {
         Self { dir }
     }
 
+    /// A directory that everybody may read.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     fn spec(&self, repo: &Repo, spec: FxSpec) -> String {
         let git = self.dir.path().join("fx.git");
         let path = spec.edit(repo.url(), git.to_str().unwrap()).write(self.dir.path(), "spec");
@@ -162,7 +168,7 @@ impl Ordinary {
     }
 
     /// Runs `kbs` as this user, with nothing but its own.
-    fn run(&self, args: &[&str]) -> Answer {
+    pub(crate) fn run(&self, args: &[&str]) -> Answer {
         let id = Self::ID.to_string();
         let mut command = Command::new("setpriv");
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--bounding-set=-all"]);
