@@ -280,7 +280,7 @@ fn with_slack(limit: u64, least: u64) -> u64 {
 }
 
 /// Sets every resource limit, those that a host leaves to its users too: what a build can ask for
-/// must not depend on who runs it where.
+/// must not depend on who runs it where. Only what the caller itself cannot go beyond is left.
 fn limit(limits: &Limits, file_b: Option<u64>) -> Result<(), Errno> {
     let Limits { wall: _, scratch_b: _, scratch_files: _, open_files, pids, memory_b: _ } = limits;
     let most = [
@@ -295,12 +295,20 @@ fn limit(limits: &Limits, file_b: Option<u64>) -> Result<(), Errno> {
         (Resource::Msgqueue, Some(800 << 10)),
         (Resource::Nice, Some(0)),
         (Resource::Rtprio, Some(0)),
+        (Resource::As, None),
+        (Resource::Cpu, None),
+        (Resource::Data, None),
+        (Resource::Locks, None),
+        (Resource::Rss, None),
+        (Resource::Rttime, None),
     ];
     for (resource, most) in most {
-        if let Some(most) = most {
-            let allowed = getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
-            setrlimit(resource, Rlimit { current: Some(allowed), maximum: Some(allowed) })?;
-        }
+        let hard = getrlimit(resource).maximum;
+        let allowed = match (hard, most) {
+            (Some(hard), Some(most)) => Some(hard.min(most)),
+            (hard, most) => hard.or(most),
+        };
+        setrlimit(resource, Rlimit { current: allowed, maximum: allowed })?;
     }
     let hard = getrlimit(Resource::Stack).maximum;
     let stack = hard.map_or(STACK_B, |hard| hard.min(STACK_B));

@@ -8,16 +8,17 @@ use std::{
     collections::BTreeSet,
     ffi::CStr,
     fmt,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     path::Path,
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags, XattrFlags, fremovexattr, fsetxattr,
-        fstat, mkdirat, open, openat, readlinkat, statat, statx, symlinkat, unlinkat,
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, XattrFlags,
+        fremovexattr, fsetxattr, fstat, futimens, mkdirat, open, openat, readlinkat, statat, statx,
+        symlinkat, unlinkat,
     },
-    io::{Errno, retry_on_intr, write},
+    io::{Errno, fcntl_dupfd_cloexec, retry_on_intr, write},
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
         OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
@@ -30,6 +31,7 @@ use rustix::{
 use crate::{
     Input, JailFile, JailPath, Part, Wall,
     copy::copy_tree,
+    meter::Place,
     sys::mount::{Reach, restrict},
 };
 
@@ -73,6 +75,11 @@ const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 const OWN: [&[u8]; 7] = [b".", b"..", b"build", b"dev", b"proc", b"sys", b"tmp"];
 /// Directories of ours that would show what the image has of that name.
 const COVERED: [&str; 2] = ["build", "dev"];
+/// When the files were written that are written for a jail: at the same time in every jail.
+const WRITTEN: Timestamps = {
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    Timestamps { last_access: second, last_modification: second }
+};
 /// Directories of the new root that always exist.
 const SKELETON: [&str; 10] = [
     "build",
@@ -128,6 +135,7 @@ pub(crate) struct Stage {
 /// Where the jail's bytes go: a directory that the jail does not see as such.
 pub(crate) struct ScratchSpace {
     dir: OwnedFd,
+    place: Place,
 }
 
 /// How the source is shown.
@@ -146,7 +154,9 @@ impl Stage {
             if without.contains(&wall) { MountAttrFlags::empty() } else { flags }
         };
         let safe = unless(Wall::SafeMounts, NO_SET_ID | NO_DEVICES);
-        let skeleton = new_mount("tmpfs", &[("mode", "0755")], safe)?;
+        // Left to the kernel, they would tell the size of the machine's memory.
+        let size = [("mode", "0755"), ("size", "64m"), ("nr_inodes", "64k")];
+        let skeleton = new_mount("tmpfs", &size, safe)?;
         move_mount(&skeleton, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         for path in SKELETON {
             mkdirat(&skeleton, path, Mode::from_raw_mode(0o755)).about(path)?;
@@ -236,7 +246,7 @@ impl Stage {
         let dir = new_mount("tmpfs", &options, self.safe)?;
         attach(&dir, &self.look("tmp")?)?;
         let dir = openat(&dir, ".", OFlags::RDONLY | DIRECTORY, Mode::empty())?;
-        Ok(ScratchSpace { dir })
+        Ok(ScratchSpace { dir, place: Place::Memory })
     }
 
     /// Shows the source, with a writable layer over it, or copies it where the kernel says that
@@ -284,8 +294,19 @@ impl Stage {
 
     /// Shows a part of the scratch space.
     pub(crate) fn bind_part(&self, scratch: &ScratchSpace, part: Part) -> Result<(), StageError> {
-        scratch.make(part.name(), part.mode())?;
-        let tree = clone_tree(&scratch.dir, part.name(), self.safe, Reach::Mount)?;
+        let dir = scratch.make(part.name(), part.mode())?;
+        let tree = match scratch.place {
+            Place::Memory => None,
+            // Mounted by itself, it would name a directory of the host in the table of mounts.
+            Place::Disk if scratch.check_xattrs().is_ok() => {
+                mount_overlay(&self.empty()?, &dir, &scratch.make_work()?, self.safe).ok()
+            }
+            Place::Disk => None,
+        };
+        let tree = match tree {
+            Some(tree) => tree,
+            None => clone_tree(&scratch.dir, part.name(), self.safe, Reach::Mount)?,
+        };
         attach(&tree, &self.look(part.inside())?)
     }
 
@@ -373,7 +394,7 @@ impl Stage {
             let written = retry_on_intr(|| write(&file, rest))?;
             rest = &rest[written..];
         }
-        Ok(())
+        Ok(futimens(&file, &WRITTEN)?)
     }
 
     /// Makes our own directories, and what was written to them, read-only.
@@ -417,7 +438,8 @@ impl ScratchSpace {
 
     /// Takes a host directory with all that an earlier jail left in it.
     pub(crate) fn reopened(dir: &Path) -> Result<Self, StageError> {
-        Ok(Self { dir: open(dir, OFlags::RDONLY | DIRECTORY, Mode::empty())? })
+        let dir = open(dir, OFlags::RDONLY | DIRECTORY, Mode::empty())?;
+        Ok(Self { dir, place: Place::Disk })
     }
 
     /// Fails where files cannot carry the attributes that an overlay keeps in its upper layer.
@@ -458,9 +480,9 @@ pub(crate) fn mount_overlay(
     work: &OwnedFd,
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, StageError> {
-    let layers = [("lowerdir", lower), ("upperdir", upper), ("workdir", work)];
+    let layers = [("lowerdir", &[lower][..]), ("upperdir", &[upper]), ("workdir", &[work])];
     // Nobody mounts these layers again, so nothing needs to reach a disk when this one goes.
-    overlay(&layers.map(|(key, dir)| (key, by_number(dir))), &["userxattr", "volatile"], attributes)
+    overlay(&layers, &["userxattr", "volatile"], attributes)
 }
 
 /// Makes a read-only overlay of our own directories over an image's.
@@ -469,24 +491,28 @@ fn mount_image(
     image: &OwnedFd,
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, StageError> {
-    let layers = format!("{}:{}", by_number(skeleton), by_number(image));
-    overlay(&[("lowerdir", layers)], &["userxattr"], attributes)
-}
-
-/// A name for an open directory that holds nothing of what separates options, and tells nothing of
-/// the host.
-fn by_number(dir: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", dir.as_raw_fd())
+    overlay(&[("lowerdir", &[skeleton, image])], &["userxattr"], attributes)
 }
 
 fn overlay(
-    layers: &[(&str, String)],
+    layers: &[(&str, &[&OwnedFd])],
     flags: &[&str],
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, StageError> {
+    /// Above what the helper has open for other jails.
+    const FIRST_LAYER: RawFd = 200;
     let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (key, value) in layers {
-        fsconfig_set_string(overlay.as_fd(), *key, value.as_str()).about(key)?;
+    let mut open = Vec::new();
+    for (key, dirs) in layers {
+        // The jail's table of mounts shows these names: they tell nothing of the host, and are the
+        // same in every jail. Nor do they hold what separates options.
+        let mut names = Vec::new();
+        for dir in *dirs {
+            let layer = fcntl_dupfd_cloexec(dir, FIRST_LAYER).about(key)?;
+            names.push(format!("/proc/self/fd/{}", layer.as_raw_fd()));
+            open.push(layer);
+        }
+        fsconfig_set_string(overlay.as_fd(), *key, names.join(":")).about(key)?;
     }
     for flag in flags {
         fsconfig_set_flag(overlay.as_fd(), *flag).about(flag)?;

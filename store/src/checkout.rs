@@ -28,6 +28,7 @@ pub(crate) fn check_out(
     fs::create_dir(into).at("create", into)?;
     let mut unsynced = BTreeSet::from([into.to_owned()]);
     let mut directories = Vec::new();
+    let mut seen = BTreeSet::new();
     for (path, entry) in tree.iter() {
         let place = into.join(path.as_path());
         match entry {
@@ -42,7 +43,15 @@ pub(crate) fn check_out(
             }
             Entry::File { blob, size: _, executable } => {
                 let variant = Variant::of(purpose, Executable::of(*executable));
-                if let Placed::Copied = place_blob(layout, *blob, variant, &place)? {
+                // In a work tree equal files are files of their own; a build that makes an archive
+                // of it must not take them for two names of one.
+                let placed = if purpose == Purpose::Source && !seen.insert((*blob, *executable)) {
+                    copy_blob(&layout.blob(*blob, variant), *blob, variant, &place)?;
+                    Placed::Copied
+                } else {
+                    place_blob(layout, *blob, variant, &place)?
+                };
+                if let Placed::Copied = placed {
                     unsynced.insert(place);
                 }
             }

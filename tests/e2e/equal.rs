@@ -135,6 +135,7 @@ pub(crate) struct Ordinary {
 impl Ordinary {
     const ID: u32 = 65_534;
 
+    /// The clone is `fx.git` in [`Ordinary::dir`].
     pub(crate) fn new(repo: &Repo) -> Self {
         let dir = tempfile::Builder::new().prefix("kbs-nobody-").tempdir().unwrap();
         let mode = |path: &Path, mode| {
@@ -153,6 +154,11 @@ impl Ordinary {
         let owner = format!("{0}:{0}", Self::ID);
         answer(Command::new("chown").args(["-R", &owner]).arg(&git)).done();
         Self { dir }
+    }
+
+    /// A directory that everybody may read.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn spec(&self, repo: &Repo, spec: FxSpec) -> String {

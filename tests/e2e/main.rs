@@ -19,6 +19,7 @@ mod plain;
 mod processes;
 mod refused;
 mod reuse;
+mod same;
 mod session;
 mod shell;
 mod together;

@@ -95,6 +95,21 @@ fn known_git_objects_are_not_read_again_and_share_inodes() {
 }
 
 #[test]
+fn equal_files_of_a_source_are_files_of_their_own() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let reads = Cell::new(0);
+    let mut twice = entries(&reads);
+    twice.push(file("src/twin.c", 1, b"int main;", &reads));
+    let (_, dir) = stored(&store, twice);
+    let [one, other] =
+        ["src/main.c", "src/twin.c"].map(|name| fs::metadata(dir.join(name)).unwrap());
+    assert_ne!(one.ino(), other.ino());
+    assert_eq!((one.mode(), one.mtime()), (other.mode(), other.mtime()));
+    assert_eq!(fs::read(dir.join("src/twin.c")).unwrap(), b"int main;");
+}
+
+#[test]
 fn what_was_deleted_is_read_again() {
     let lab = Lab::new();
     let store = lab.open();
