@@ -1,24 +1,27 @@
-//! Timing whole processes, so that what is compared shares the machine's moods.
+//! Timing what is compared so that it shares the machine's moods.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Failure;
 
-/// One thing to time: makes the command line of a round, counted from 0.
+/// One thing to measure, once for each round, counted from 0.
 pub(crate) struct Contender<'a> {
-    /// For messages.
-    pub(crate) name: &'a str,
-    /// Not timed: prepares the round.
-    pub(crate) command: Box<dyn FnMut(usize) -> Result<Command, Failure> + 'a>,
+    measure: Box<dyn FnMut(usize) -> Result<Duration, Failure> + 'a>,
 }
 
 impl<'a> Contender<'a> {
+    /// A whole process; `command` prepares the round, which is not timed. The name is for messages.
     pub(crate) fn new(
         name: &'a str,
-        command: impl FnMut(usize) -> Result<Command, Failure> + 'a,
+        mut command: impl FnMut(usize) -> Result<Command, Failure> + 'a,
     ) -> Self {
-        Self { name, command: Box::new(command) }
+        Self::measured(move |round| time(name, command(round)?))
+    }
+
+    /// What measures itself.
+    pub(crate) fn measured(measure: impl FnMut(usize) -> Result<Duration, Failure> + 'a) -> Self {
+        Self { measure: Box::new(measure) }
     }
 }
 
@@ -37,9 +40,7 @@ pub(crate) fn interleave(
             order.reverse();
         }
         for index in order {
-            let contender = &mut contenders[index];
-            let command = (contender.command)(round)?;
-            let took = time(contender.name, command)?;
+            let took = (contenders[index].measure)(round)?;
             if round > 0 {
                 times[index].push(took);
             }
@@ -65,7 +66,7 @@ pub(crate) fn time(name: &str, mut command: Command) -> Result<Duration, Failure
 }
 
 /// The middle one; the mean of the two in the middle where their number is even.
-fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     let middle = times.len() / 2;
     match times.len() {
