@@ -19,6 +19,10 @@ const ARCHITECTURE: u32 = 0xC000_00B7;
 const QUOTACTL_FD: c_long = 443;
 const FCHMODAT2: c_long = 452;
 const OPEN_TREE_ATTR: c_long = 467;
+#[cfg(target_arch = "x86_64")]
+const IO_PGETEVENTS: c_long = 333;
+#[cfg(target_arch = "aarch64")]
+const IO_PGETEVENTS: c_long = 292;
 const MEMFD_SECRET: c_long = 447;
 const STATMOUNT: c_long = 457;
 const LISTMOUNT: c_long = 458;
@@ -235,6 +239,13 @@ fn absent() -> Vec<c_long> {
         libc::SYS_memfd_create,
         MEMFD_SECRET,
         libc::SYS_shmget,
+        // Their number is one for the whole machine.
+        libc::SYS_io_setup,
+        libc::SYS_io_destroy,
+        libc::SYS_io_submit,
+        libc::SYS_io_cancel,
+        libc::SYS_io_getevents,
+        IO_PGETEVENTS,
         // They tell of mounts what `/proc` does not.
         STATMOUNT,
         LISTMOUNT,

@@ -295,15 +295,13 @@ impl Stage {
     /// Shows a part of the scratch space.
     pub(crate) fn bind_part(&self, scratch: &ScratchSpace, part: Part) -> Result<(), StageError> {
         let dir = scratch.make(part.name(), part.mode())?;
-        let tree = match scratch.place {
-            Place::Memory => None,
-            // Mounted by itself, it would name a directory of the host in the table of mounts.
-            Place::Disk if scratch.check_xattrs().is_ok() => {
-                mount_overlay(&self.empty()?, &dir, &scratch.make_work()?, self.safe).ok()
-            }
-            Place::Disk => None,
+        // Mounted by itself, one on disk would name a directory of the host in the table of mounts.
+        let layered = if scratch.place == Place::Disk && scratch.check_xattrs().is_ok() {
+            mount_overlay(&self.empty()?, &dir, &scratch.make_work()?, self.safe).ok()
+        } else {
+            None
         };
-        let tree = match tree {
+        let tree = match layered {
             Some(tree) => tree,
             None => clone_tree(&scratch.dir, part.name(), self.safe, Reach::Mount)?,
         };
