@@ -14,6 +14,8 @@ use kbs_sandbox::{Limits as JailLimits, Wall};
 
 pub use read::ConfigError;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::engine::memory_b;
 use crate::problem::EngineError;
 
@@ -105,7 +107,7 @@ impl Config {
             log_b: log.map_or(u64::MAX, |size| size.0),
             output_b: output.map_or(u64::MAX, |size| size.0),
             output_files: output_files.unwrap_or(u64::MAX),
-            open_files: open_files.unwrap_or(u64::MAX),
+            open_files: open_files.unwrap_or(u64::MAX).min(most_open_files()),
             jobs: jobs.unwrap_or(1).max(1),
         })
     }
@@ -171,6 +173,12 @@ impl Decided {
             memory_b: Some(self.memory_b),
         }
     }
+}
+
+/// Half of what the daemon itself may have: descriptors that builds have in flight count against it,
+/// too, and they have as many as they may open.
+fn most_open_files() -> u64 {
+    getrlimit(Resource::Nofile).maximum.map_or(u64::MAX, |most| most / 2)
 }
 
 fn cpus() -> usize {

@@ -11,7 +11,7 @@ pub(crate) mod tasks;
 pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,6 +25,7 @@ use kbs_sandbox::{
 };
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
 use kbs_store::{Ending, OutputRow, Store};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 use crate::problem::{EngineError, Problem};
@@ -69,6 +70,7 @@ impl Engine {
     /// # Errors
     /// Whatever keeps the state directory from being used.
     pub(crate) fn open(config: Config) -> Result<Self, Problem> {
+        raise_open_files();
         let cgroup = Cgroup::prepare();
         let helper = start_helper(&config.program, cgroup.as_ref().ok())?;
         let store = Store::open(&config.state_dir)?;
@@ -111,7 +113,9 @@ impl Engine {
         let current = || self.helper.lock().unwrap_or_else(PoisonError::into_inner);
         let helper = Arc::clone(&current());
         match helper.run(spec, copy()?, samples.clone()) {
-            Err(SandboxError::HelperGone | SandboxError::Send(_)) => {}
+            Err(SandboxError::HelperGone) => {}
+            // Sending to one that is gone; any other error is this request's, not the helper's.
+            Err(SandboxError::Send(error)) if error.kind() == ErrorKind::BrokenPipe => {}
             started => {
                 return Ok(Arc::new(started.map_err(|source| EngineError::Sandbox { source })?));
             }
@@ -304,6 +308,16 @@ impl Drop for Present {
     fn drop(&mut self) {
         *self.0.activity.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.0.activity.present.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Allows this process as many open files as it may have. It needs some for each jail; and how many
+/// descriptors builds have in flight between their processes counts against it, for they may run as
+/// the same user.
+fn raise_open_files() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 
