@@ -114,6 +114,9 @@ impl Jail<'_> {
             Op::DieWithHelper => self.die_with_helper()?,
             Op::MapUser => {
                 map_user(self.child.outside)?;
+                if self.has(Wall::ResourceLimits) {
+                    limit_watching();
+                }
                 // While the namespace still can be reached by name.
                 self.user = Some(open("/proc/self/ns/user", READ, Mode::empty())?);
             }
@@ -271,6 +274,14 @@ pub(crate) fn map_user(Identity { uid, gid }: Identity) -> Result<(), StageError
         })?;
     }
     Ok(())
+}
+
+/// Limits what else would be taken from all processes that the same user has on the host. Where a
+/// container has made the settings read-only, that stays so.
+fn limit_watching() {
+    for (what, most) in [("instances", "8"), ("watches", "4096")] {
+        let _result = fs::write(format!("/proc/sys/user/max_inotify_{what}"), most);
+    }
 }
 
 /// What a limit is set to where the kernel enforces it without telling: a little above, so that our

@@ -38,6 +38,10 @@ const NEW_NAMESPACE: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET)
     .cast_unsigned();
 const SET_ID: u32 = 0o6000;
+/// `RLIMIT_CORE`, which is not of one type in every C library.
+const CORE_LIMIT: u32 = 4;
+/// Semaphores in a set. Their memory belongs to no process, and a kernel allows gigabytes of it.
+const SET_MAX: u32 = 32;
 const TYPE: u32 = 0o170_000;
 const CREATES: u32 = libc::O_CREAT.cast_unsigned() | 0o20_000_000;
 
@@ -49,6 +53,8 @@ enum Test {
     Is { half: u32, mask: u32, value: u32 },
     /// `half & mask != value`.
     IsNot { half: u32, mask: u32, value: u32 },
+    /// `half > most`.
+    Above { half: u32, most: u32 },
 }
 
 /// The number of the lower half of an argument.
@@ -94,8 +100,8 @@ fn limit_changes(resource: u32) -> Vec<Denial> {
         .to_vec()
 }
 
-/// The calls that are denied for some arguments. The busiest come first: they cost the most.
-fn conditional() -> Vec<Rule> {
+/// Leaves unix and internet sockets, and of those TCP and UDP.
+fn sockets() -> Vec<Denial> {
     let family = Denial {
         tests: [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6]
             .map(|family| is_not(0, family.cast_unsigned()))
@@ -120,7 +126,11 @@ fn conditional() -> Vec<Rule> {
             .collect(),
         errno: libc::EPROTONOSUPPORT,
     };
-    let sockets = vec![family, kind, protocol];
+    vec![family, kind, protocol]
+}
+
+/// The calls that are denied for some arguments. The busiest come first: they cost the most.
+fn conditional() -> Vec<Rule> {
     let device = |argument| {
         [libc::S_IFCHR, libc::S_IFBLK]
             .map(|value| when(&[Test::Is { half: low(argument), mask: TYPE, value }]))
@@ -128,8 +138,6 @@ fn conditional() -> Vec<Rule> {
             .chain([when(&[any(argument, SET_ID)])])
             .collect()
     };
-    // With a lower one than it has, a crash would start the host's handler.
-    let core = libc::RLIMIT_CORE;
     let fixed = libc::ADDR_NO_RANDOMIZE.cast_unsigned();
     let mut rules = vec![
         (libc::SYS_openat, vec![when(&[any(2, CREATES), any(3, SET_ID)])]),
@@ -141,14 +149,22 @@ fn conditional() -> Vec<Rule> {
             [0x5412, 0x541C, 0x5423].map(|request| when(&[is(1, request)])).to_vec(),
         ),
         (libc::SYS_clone, vec![when(&[any(0, NEW_NAMESPACE)])]),
-        (libc::SYS_socket, sockets.clone()),
-        (libc::SYS_socketpair, sockets),
+        (libc::SYS_socket, sockets()),
+        (libc::SYS_socketpair, sockets()),
         (libc::SYS_fchmod, vec![when(&[any(1, SET_ID)])]),
         (libc::SYS_fchmodat, vec![when(&[any(2, SET_ID)])]),
         (FCHMODAT2, vec![when(&[any(2, SET_ID)])]),
         (libc::SYS_mknodat, device(2)),
-        (libc::SYS_setrlimit, vec![when(&[is(0, core)])]),
-        (libc::SYS_prlimit64, limit_changes(core)),
+        // With a lower limit than it has, a crash would start the host's handler.
+        (libc::SYS_setrlimit, vec![when(&[is(0, CORE_LIMIT)])]),
+        (libc::SYS_prlimit64, limit_changes(CORE_LIMIT)),
+        (
+            libc::SYS_semget,
+            vec![Denial {
+                tests: vec![Test::Above { half: low(1), most: SET_MAX }],
+                errno: libc::EINVAL,
+            }],
+        ),
         (libc::SYS_personality, vec![when(&[is_not(0, u32::MAX), is_not(0, fixed)])]),
     ];
     #[cfg(target_arch = "x86_64")]
@@ -319,13 +335,17 @@ fn compile_denial(Denial { tests, errno }: &Denial) -> Vec<Instruction> {
     const STRIDE: usize = 3;
     let mut body = Vec::new();
     for (done, test) in tests.iter().enumerate() {
-        let (Test::Is { half, mask, value } | Test::IsNot { half, mask, value }) = *test;
+        let (half, mask) = match *test {
+            Test::Is { half, mask, .. } | Test::IsNot { half, mask, .. } => (half, mask),
+            Test::Above { half, .. } => (half, u32::MAX),
+        };
         let past = (tests.len() - done - 1) * STRIDE + 1;
         body.push(plain(code::LOAD, ARGUMENTS_AT + 4 * half));
         body.push(plain(code::AND, mask));
-        body.push(match test {
-            Test::Is { .. } => jump(code::JUMP_EQUAL, value, 0, past),
-            Test::IsNot { .. } => jump(code::JUMP_EQUAL, value, past, 0),
+        body.push(match *test {
+            Test::Is { value, .. } => jump(code::JUMP_EQUAL, value, 0, past),
+            Test::IsNot { value, .. } => jump(code::JUMP_EQUAL, value, past, 0),
+            Test::Above { most, .. } => jump(code::JUMP_NOT_BELOW, most + 1, 0, past),
         });
     }
     body.push(refuse(*errno));
@@ -464,7 +484,7 @@ mod tests {
 
     #[test]
     fn the_limit_of_cores_may_be_asked_and_not_changed() {
-        let (core, files) = (u64::from(libc::RLIMIT_CORE), u64::from(libc::RLIMIT_NOFILE));
+        let (core, files) = (u64::from(CORE_LIMIT), 7);
         let prlimit = |resource, new| call(libc::SYS_prlimit64, [0, resource, new, 7, 0, 0]);
         assert_eq!(prlimit(core, 0), ALLOW);
         assert_eq!(prlimit(files, 7), ALLOW);
@@ -473,6 +493,14 @@ mod tests {
         }
         assert_eq!(call(libc::SYS_setrlimit, [core, 7, 0, 0, 0, 0]), EPERM);
         assert_eq!(call(libc::SYS_setrlimit, [files, 7, 0, 0, 0, 0]), ALLOW);
+    }
+
+    #[test]
+    fn sets_of_semaphores_are_small() {
+        let semget = |count| call(libc::SYS_semget, [0, count, 0, 0, 0, 0]);
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EINVAL.cast_unsigned();
+        assert_eq!([semget(0), semget(1), semget(32)], [ALLOW; 3]);
+        assert_eq!([semget(33), semget(32000), semget(0xffff_ffff)], [refused; 3]);
     }
 
     proptest! {

@@ -124,6 +124,8 @@ struct Jail {
 /// The walks through a scratch on disk.
 struct Walks {
     dir: OwnedFd,
+    /// The jail's `/proc`.
+    proc: OwnedFd,
     /// The jail's user namespace.
     user: OwnedFd,
     now: Option<Walk>,
@@ -364,7 +366,8 @@ impl Jail {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let dir = open(dir, flags, Mode::empty())?;
                 let next = self.started + FIRST_WALK;
-                self.walks = Some(Walks { dir, user, now: None, next });
+                let proc = fcntl_dupfd_cloexec(&proc, 3)?;
+                self.walks = Some(Walks { dir, proc, user, now: None, next });
                 Place::Disk
             }
         };
@@ -379,7 +382,7 @@ impl Jail {
     fn begin_walk(&mut self, now: Instant) {
         let Some(walks) = &mut self.walks else { return };
         if walks.now.is_none() && walks.next <= now {
-            match Walk::start(&walks.dir, &walks.user) {
+            match Walk::start(&walks.dir, &walks.proc, &walks.user) {
                 Ok(walk) => walks.now = Some(walk),
                 Err(_) => self.take_walk(Measured::TOO_MUCH, Duration::ZERO),
             }

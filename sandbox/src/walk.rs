@@ -42,6 +42,10 @@ pub(crate) struct Measured {
 impl Measured {
     /// More than any limit: what could not be measured must not go on.
     pub(crate) const TOO_MUCH: Self = Self { bytes: u64::MAX, files: u64::MAX };
+
+    fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, files: self.files + other.files }
+    }
 }
 
 /// A walk under way.
@@ -53,14 +57,14 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Starts to measure `dir`, as the jail whose user namespace is `user`.
-    pub(crate) fn start(dir: &OwnedFd, user: &OwnedFd) -> Result<Self, Errno> {
+    /// Starts to measure `dir`, as the jail whose user namespace is `user` and whose `/proc` is `proc`.
+    pub(crate) fn start(dir: &OwnedFd, proc: &OwnedFd, user: &OwnedFd) -> Result<Self, Errno> {
         let (answer, theirs) = wire::connection()?;
         match clone_into(&[], None)? {
             Cloned::Child => {
                 let measured =
                     move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User))
-                        .and_then(|()| measure(dir));
+                        .and_then(|()| Ok(measure(dir)?.and(unnamed(proc)?)));
                 let sent = wire::send(&theirs, &measured.ok(), &[]);
                 exit_now(i32::from(sent.is_err()))
             }
@@ -120,6 +124,34 @@ fn measure(top: &OwnedFd) -> Result<Measured, Errno> {
                 // Gone, or replaced.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Adds up the files that have no name any more and that a process holds open.
+fn unnamed(proc: &OwnedFd) -> Result<Measured, Errno> {
+    let mut all = Measured::default();
+    let mut seen = BTreeSet::new();
+    for process in Dir::read_from(proc)? {
+        let process = process?;
+        let number = process.file_name().to_bytes();
+        if !number.iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        // A process that has ended holds nothing.
+        let Ok(held) = openat(proc, [number, b"/fd"].concat(), DIRECTORY, Mode::empty()) else {
+            continue;
+        };
+        for file in Dir::read_from(&held)?.flatten() {
+            let Ok(stat) = statat(&held, file.file_name(), AtFlags::empty()) else { continue };
+            if stat.st_nlink == 0
+                && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && seen.insert((stat.st_dev, stat.st_ino))
+            {
+                all.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+                all.files += 1;
             }
         }
     }

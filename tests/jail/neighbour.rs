@@ -8,7 +8,7 @@ use crate::kit::{Kit, first_line, pid_of, step};
 
 pub(crate) struct Neighbour {
     job: Job,
-    log: OwnedFd,
+    _log: OwnedFd,
 }
 
 impl Neighbour {
@@ -20,7 +20,7 @@ impl Neighbour {
         spec.steps = vec![step(&["sh", "-c", script])];
         let (job, log) = kit.start(&spec);
         assert_eq!(first_line(&log), "ready");
-        Self { job, log }
+        Self { job, _log: log }
     }
 
     /// The number on the host of a process in it that is not its first one.
@@ -34,6 +34,5 @@ impl Neighbour {
 impl Drop for Neighbour {
     fn drop(&mut self) {
         self.job.kill();
-        let _log = &self.log;
     }
 }
