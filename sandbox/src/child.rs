@@ -19,12 +19,13 @@ use rustix::{
 };
 
 use crate::{
-    Console, JailSpec, Limits, Op, Outcome, SetupFailure, Wall, filter, ops,
+    Console, JailSpec, Limits, Op, Outcome, Scratch, SetupFailure, Wall, filter, ops,
     ops::{DOMAIN_NAME, HOST_NAME, INSIDE_ID},
     probe, seal,
     stage::{ScratchSpace, Shown, Stage, StageError, leave_old_root, stop_propagation},
     steps::{self, Group},
     sys,
+    walk::Measured,
     wire::{self, FromJail},
 };
 
@@ -32,6 +33,17 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 
 /// Stack of every program, whatever the caller's is: it decides where the heap lies.
 const STACK_B: u64 = 8 << 20;
+
+/// What the hard limits of the caller must allow for every build to have the same; `None`: no limit.
+pub(crate) const CONTRACT: [(Resource, Option<u64>); 7] = [
+    (Resource::Stack, Some(STACK_B)),
+    (Resource::Nofile, Some(4096)),
+    (Resource::Fsize, None),
+    (Resource::As, None),
+    (Resource::Data, None),
+    (Resource::Cpu, None),
+    (Resource::Locks, None),
+];
 
 /// The least room between a limit and what the kernel enforces.
 const SCRATCH_SLACK_B: u64 = 32 << 20;
@@ -114,13 +126,12 @@ impl Jail<'_> {
             Op::DieWithHelper => self.die_with_helper()?,
             Op::MapUser => {
                 map_user(self.child.outside)?;
-                if self.has(Wall::ResourceLimits) {
-                    limit_watching();
-                }
                 // While the namespace still can be reached by name.
                 self.user = Some(open("/proc/self/ns/user", READ, Mode::empty())?);
             }
             Op::HideCgroups => sys::clone::hide_cgroups()?,
+            Op::LimitUser => limit_user(),
+            Op::NoNamespaces => no_namespaces(),
             Op::NameHost => {
                 sethostname(HOST_NAME.as_bytes())?;
                 setdomainname(DOMAIN_NAME.as_bytes())?;
@@ -150,13 +161,7 @@ impl Jail<'_> {
             Op::LinkDescriptors => self.stage()?.link_descriptors()?,
             Op::MountProc => self.stage()?.mount_proc()?,
             Op::BindInput(input) => self.stage()?.bind_input(input)?,
-            Op::HandOutDirs => {
-                let [src, out, proc] = self.stage()?.hand_out()?;
-                let user = self.user.take().ok_or(Errno::INVAL)?;
-                let message = FromJail::Dirs { copied: self.shown == Shown::Copied };
-                let fds = [src.as_fd(), out.as_fd(), proc.as_fd(), user.as_fd()];
-                wire::send(&self.child.helper, &message, &fds)?;
-            }
+            Op::HandOutDirs => self.hand_out()?,
             Op::EnterRoot => {
                 self.stage()?.enter()?;
                 if self.has(Wall::OldRoot) {
@@ -171,6 +176,7 @@ impl Jail<'_> {
                 }
                 umask(Mode::from_raw_mode(0o022));
                 sys::process::fix_addresses()?;
+                sys::process::reset_scheduling()?;
             }
             Op::ConnectStreams => self.connect_streams()?,
             Op::DropCapabilities => {
@@ -190,6 +196,18 @@ impl Jail<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn hand_out(&mut self) -> Result<(), Errno> {
+        let [src, out, proc] = self.stage()?.hand_out()?;
+        let user = self.user.take().ok_or(Errno::INVAL)?;
+        let base = match &self.child.spec.scratch {
+            Scratch::Memory => Measured::of_file_system(&out)?,
+            Scratch::Directory(_) | Scratch::Kept(_) => Measured::default(),
+        };
+        let message = FromJail::Dirs { copied: self.shown == Shown::Copied, base };
+        let fds = [src.as_fd(), out.as_fd(), proc.as_fd(), user.as_fd()];
+        wire::send(&self.child.helper, &message, &fds)
     }
 
     fn has(&self, wall: Wall) -> bool {
@@ -276,11 +294,36 @@ pub(crate) fn map_user(Identity { uid, gid }: Identity) -> Result<(), StageError
     Ok(())
 }
 
-/// Limits what else would be taken from all processes that the same user has on the host. Where a
-/// container has made the settings read-only, that stays so.
-fn limit_watching() {
-    for (what, most) in [("instances", "8"), ("watches", "4096")] {
-        let _result = fs::write(format!("/proc/sys/user/max_inotify_{what}"), most);
+/// Sets what can be set through the host's `/proc` alone: limits of what would be taken from all
+/// processes that the same user has on the host, and what a caller may have changed of itself. When
+/// memory runs out, the jail goes before the daemon.
+fn limit_user() {
+    try_to_set([
+        ("sys/user/max_inotify_instances", "8"),
+        ("sys/user/max_inotify_watches", "4096"),
+        ("self/oom_score_adj", "500"),
+        ("self/coredump_filter", "0x33"),
+    ]);
+}
+
+/// Allows the jail's user namespace no others below it. Not so namespaces of mounts, for every mount
+/// that is not attached yet is in one; they need a user namespace anyway.
+fn no_namespaces() {
+    try_to_set([
+        ("sys/user/max_user_namespaces", "0"),
+        ("sys/user/max_pid_namespaces", "0"),
+        ("sys/user/max_net_namespaces", "0"),
+        ("sys/user/max_ipc_namespaces", "0"),
+        ("sys/user/max_uts_namespaces", "0"),
+        ("sys/user/max_cgroup_namespaces", "0"),
+        ("sys/user/max_time_namespaces", "0"),
+    ]);
+}
+
+/// Writes to files in `/proc`. Where a container has made them read-only, they stay as they are.
+fn try_to_set<const N: usize>(settings: [(&str, &str); N]) {
+    for (file, value) in settings {
+        let _set = fs::write(format!("/proc/{file}"), value);
     }
 }
 

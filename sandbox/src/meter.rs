@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Dir, Mode, OFlags, fstatvfs, openat},
+    fs::{Dir, Mode, OFlags, openat},
     io::Errno,
     param::clock_ticks_per_second,
 };
@@ -65,25 +65,23 @@ pub(crate) struct Look {
 impl Meter {
     pub(crate) fn new(
         proc: OwnedFd,
-        scratch: (OwnedFd, Place),
+        (scratch, base): ((OwnedFd, Place), Measured),
         limits: Limits,
         report_every: Duration,
         started: Instant,
     ) -> Self {
-        let mut meter = Self {
+        Self {
             proc,
             scratch,
             limits,
             started,
-            base: Measured::default(),
-            walked: Measured::default(),
+            base,
+            walked: base,
             peak: Sample::default(),
             next: started + ALERT,
             next_report: started + report_every,
             report_every,
-        };
-        meter.base = meter.in_memory();
-        meter
+        }
     }
 
     /// When to look again.
@@ -140,7 +138,7 @@ impl Meter {
 
     fn sample(&mut self, now: Instant, group: Option<&JailGroup>) -> Sample {
         let scratch = match self.scratch.1 {
-            Place::Memory => self.in_memory(),
+            Place::Memory => Measured::of_file_system(&self.scratch.0).unwrap_or_default(),
             Place::Disk => self.walked,
         };
         let level = match group {
@@ -169,16 +167,6 @@ impl Meter {
         peak.scratch_b = peak.scratch_b.max(sample.scratch_b);
         peak.scratch_files = peak.scratch_files.max(sample.scratch_files);
         sample
-    }
-
-    /// What the scratch in memory holds, by the count of its file system.
-    fn in_memory(&self) -> Measured {
-        let (dir, Place::Memory) = &self.scratch else { return Measured::default() };
-        let Ok(stat) = fstatvfs(dir) else { return Measured::default() };
-        Measured {
-            bytes: stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize,
-            files: stat.f_files.saturating_sub(stat.f_ffree),
-        }
     }
 
     /// Adds up all processes of the jail.

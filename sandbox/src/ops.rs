@@ -72,6 +72,10 @@ pub enum Op<'a> {
     MapUser,
     /// Makes its own control group the only one it can name.
     HideCgroups,
+    /// Limits what is counted for the user on the whole host.
+    LimitUser,
+    /// Allows no namespaces below its own.
+    NoNamespaces,
     /// Sets the host and domain name.
     NameHost,
     /// Brings the loopback interface up.
@@ -173,6 +177,8 @@ pub fn ops(spec: &JailSpec) -> Vec<Op<'_>> {
     } = spec;
     let has = |wall| !without.contains(&wall);
     let mut list = vec![Op::DieWithHelper, Op::MapUser, Op::HideCgroups];
+    list.extend(has(Wall::ResourceLimits).then_some(Op::LimitUser));
+    list.extend(has(Wall::NestedNamespaces).then_some(Op::NoNamespaces));
     list.extend(has(Wall::UtsNamespace).then_some(Op::NameHost));
     list.extend(has(Wall::NetNamespace).then_some(Op::RaiseLoopback));
     list.extend([Op::StopPropagation, Op::MountRoot, Op::ShowImage { host: root }]);
@@ -222,6 +228,8 @@ impl fmt::Display for Op<'_> {
             Self::DieWithHelper => f.write_str("leave the session and die with the helper"),
             Self::MapUser => write!(f, "map uid and gid {INSIDE_ID} to the caller's"),
             Self::HideCgroups => f.write_str("hide the control groups of the host"),
+            Self::LimitUser => f.write_str("limit what is counted for the user on the whole host"),
+            Self::NoNamespaces => f.write_str("allow no further namespaces"),
             Self::NameHost => write!(f, "name the host {HOST_NAME}, the domain {DOMAIN_NAME}"),
             Self::RaiseLoopback => f.write_str("bring up the loopback interface"),
             Self::StopPropagation => f.write_str("make all mounts private"),
@@ -316,36 +324,38 @@ mod tests {
         0 leave the session and die with the helper
         1 map uid and gid 1000 to the caller's
         2 hide the control groups of the host
-        3 name the host kbs, the domain (none)
-        4 bring up the loopback interface
-        5 make all mounts private
-        6 mount tmpfs as the new root
-        7 lay /images/a over the root, read-only
-        8 mount tmpfs of 4294967296 bytes and 500000 files as scratch
-        9 mount overlay on /build/src, over /trees/b
-        10 bind scratch/out on /build/out
-        11 bind scratch/home on /build/home
-        12 bind scratch/tmp on /tmp
-        13 bind scratch/shm on /dev/shm
-        14 bind /dev/null
-        15 bind /dev/zero
-        16 bind /dev/full
-        17 bind /dev/random
-        18 bind /dev/urandom
-        19 link /dev/fd, stdin, stdout and stderr
-        20 mount proc on /proc, read-only, processes only
-        21 bind /outputs/c read-only on /build/inputs/c
-        22 hand out /build/src, /build/out and /proc
-        23 pivot into the new root
-        24 write 11 bytes to /build/src/.config, mode 644
-        25 make the root read-only
-        26 limit open files to 1024, processes to 512; umask 022, no address randomisation
-        27 connect the standard streams
-        28 drop all capabilities
-        29 restrict by landlock: write only in ["/build/src", "/build/out", "/build/home", "/tmp", "/dev/shm"]
-        30 filter system calls
-        31 run command 0 in /build/src: ["make", "-j2"]
-        32 run command 1 in /: ["true"]
+        3 limit what is counted for the user on the whole host
+        4 allow no further namespaces
+        5 name the host kbs, the domain (none)
+        6 bring up the loopback interface
+        7 make all mounts private
+        8 mount tmpfs as the new root
+        9 lay /images/a over the root, read-only
+        10 mount tmpfs of 4294967296 bytes and 500000 files as scratch
+        11 mount overlay on /build/src, over /trees/b
+        12 bind scratch/out on /build/out
+        13 bind scratch/home on /build/home
+        14 bind scratch/tmp on /tmp
+        15 bind scratch/shm on /dev/shm
+        16 bind /dev/null
+        17 bind /dev/zero
+        18 bind /dev/full
+        19 bind /dev/random
+        20 bind /dev/urandom
+        21 link /dev/fd, stdin, stdout and stderr
+        22 mount proc on /proc, read-only, processes only
+        23 bind /outputs/c read-only on /build/inputs/c
+        24 hand out /build/src, /build/out and /proc
+        25 pivot into the new root
+        26 write 11 bytes to /build/src/.config, mode 644
+        27 make the root read-only
+        28 limit open files to 1024, processes to 512; umask 022, no address randomisation
+        29 connect the standard streams
+        30 drop all capabilities
+        31 restrict by landlock: write only in ["/build/src", "/build/out", "/build/home", "/tmp", "/dev/shm"]
+        32 filter system calls
+        33 run command 0 in /build/src: ["make", "-j2"]
+        34 run command 1 in /: ["true"]
         "#);
     }
 
@@ -364,9 +374,9 @@ mod tests {
             .collect();
         assert_eq!(before.lines().count(), after.lines().count());
         insta::assert_snapshot!(differing.join("\n"), @r#"
-        8 take /scratch/d as scratch
-        9 bind scratch/src on /build/src
-        26 limit open files to 1024, processes to 512, a file to 4294967296; umask 022, no address randomisation
+        10 take /scratch/d as scratch
+        11 bind scratch/src on /build/src
+        28 limit open files to 1024, processes to 512, a file to 4294967296; umask 022, no address randomisation
         "#);
     }
 

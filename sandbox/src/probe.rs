@@ -12,14 +12,14 @@ use std::{
 use rustix::{
     io::Errno,
     mount::MountAttrFlags,
-    process::{getegid, geteuid},
+    process::{getegid, geteuid, getrlimit},
 };
 
 use crate::{
     Layer, Need, Op, Report, SandboxError, State, Wall,
-    child::{Identity, map_user},
+    child::{CONTRACT, Identity, map_user},
     seal::MIN_LANDLOCK,
-    serve::PROBE_ARGUMENT,
+    serve::{PROBE_ARGUMENT, lift_limits},
     stage::{ScratchSpace, Stage, StageError, mount_overlay, stop_propagation},
     sys::{
         self,
@@ -90,6 +90,12 @@ const FILTER: Known = Known {
               files and devices in their outputs",
     fix: "use a kernel with CONFIG_SECCOMP_FILTER",
 };
+const LIMITS: Known = Known {
+    need: Need::Depth,
+    wall: None,
+    matters: "a build that runs into a lower limit than elsewhere fails or does something else",
+    fix: "start the daemon with higher hard limits (`ulimit -H`, LimitSTACK= and the like)",
+};
 const DEPTH: &str = "it is a second wall; the first one stands without it";
 
 /// What newer versions of Landlock can take away besides writing, and since which.
@@ -127,6 +133,7 @@ pub(crate) fn answer() -> i32 {
     }
     layers.extend(try_landlock());
     layers.push(layer("system call filter", FILTER, filter_state()));
+    layers.push(resource_limits());
     let answered = serde_json::to_vec(&Report { layers })
         .map_err(io::Error::from)
         .and_then(|answer| stdout().write_all(&answer));
@@ -287,6 +294,28 @@ fn try_landlock() -> Vec<Layer> {
         layers.push(layer(name, known, found));
     }
     layers
+}
+
+/// Whether builds can have the resource limits that they have everywhere.
+fn resource_limits() -> Layer {
+    // As the helper does; this process asks nothing after it.
+    let lifted = lift_limits().map_err(Into::into);
+    let low: Vec<String> = CONTRACT
+        .into_iter()
+        .filter_map(|(resource, wanted)| {
+            let hard = getrlimit(resource).maximum?;
+            let is_low = wanted.is_none_or(|wanted| hard < wanted);
+            is_low.then(|| format!("{resource:?} {hard}").to_lowercase())
+        })
+        .collect();
+    let mut layer = layer("resource limits", LIMITS, lifted.map(works));
+    if !low.is_empty() {
+        layer.state = State::Missing;
+        layer.why =
+            format!("the hard limits are lower than builds have elsewhere: {}", low.join(", "));
+        layer.fix = Some(LIMITS.fix.to_owned());
+    }
+    layer
 }
 
 fn filter_state() -> Result<String, StageError> {

@@ -23,7 +23,7 @@ use rustix::{
 use crate::{
     Console, JailSpec, Limit, Outcome, ResultDirs, Scratch, SetupFailure, Usage, Wall,
     cgroup::{Cgroup, JailGroup},
-    child::{self, Child, Identity},
+    child::{self, CONTRACT, Child, Identity},
     console::ConsoleKind,
     filter,
     meter::{Look, Meter, Place},
@@ -46,6 +46,8 @@ pub(crate) const PROBE_ARGUMENT: &str = "__kbs-jail-probe";
 /// Call it first in `main`, before any thread is started.
 #[expect(clippy::exit, reason = "the process was started for this and nothing else")]
 pub fn helper_main_if_asked() {
+    // Who starts us may ignore it, and then no end of a process could be waited for.
+    sys::process::hear_of_children();
     let mut arguments = std::env::args_os().skip(1);
     let asked = arguments.next();
     let status = match asked.as_ref().and_then(|argument| argument.to_str()) {
@@ -74,9 +76,7 @@ fn serve(cgroup: Option<&Path>) -> Result<(), Errno> {
     // for a process that leads a session already.
     let _leader = setsid();
     sys::process::reset_signals();
-    // One helper holds several descriptors for each jail.
-    let files = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
+    lift_limits()?;
 
     let mut server = Server {
         daemon,
@@ -89,6 +89,18 @@ fn serve(cgroup: Option<&Path>) -> Result<(), Errno> {
     let served = server.serve();
     server.end();
     served
+}
+
+/// Takes off what limits were put on us, as far as we may: each jail gets its own, and one helper
+/// holds several descriptors for each.
+pub(crate) fn lift_limits() -> Result<(), Errno> {
+    let unlimited = Rlimit { current: None, maximum: None };
+    for resource in CONTRACT.map(|(resource, _)| resource) {
+        // Root's right alone.
+        let _lifted = setrlimit(resource, unlimited);
+    }
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })
 }
 
 struct Server {
@@ -265,10 +277,10 @@ impl Server {
         let jail = &mut self.jails[index];
         let Some(connection) = &jail.connection else { return Ok(()) };
         match wire::receive(connection) {
-            Ok(Some((FromJail::Dirs { copied }, fds))) => {
+            Ok(Some((FromJail::Dirs { copied, base }, fds))) => {
                 jail.copied = copied;
                 if let Ok(fds) = <[OwnedFd; 4]>::try_from(fds) {
-                    jail.measure(fds)?;
+                    jail.measure(fds, base)?;
                 }
             }
             Ok(Some((FromJail::Over { outcome, usage }, _))) => {
@@ -359,7 +371,11 @@ impl Jail {
     }
 
     /// Takes what it is measured with: `/build/src`, `/build/out`, `/proc`, the user namespace.
-    fn measure(&mut self, [src, out, proc, user]: [OwnedFd; 4]) -> Result<(), Errno> {
+    fn measure(
+        &mut self,
+        [src, out, proc, user]: [OwnedFd; 4],
+        base: Measured,
+    ) -> Result<(), Errno> {
         let place = match &self.spec.scratch {
             Scratch::Memory => Place::Memory,
             Scratch::Directory(dir) | Scratch::Kept(dir) => {
@@ -373,7 +389,8 @@ impl Jail {
         };
         let scratch = (fcntl_dupfd_cloexec(&out, 3)?, place);
         let JailSpec { limits, sample_every, .. } = &self.spec;
-        self.meter = Some(Meter::new(proc, scratch, limits.clone(), *sample_every, self.started));
+        self.meter =
+            Some(Meter::new(proc, (scratch, base), limits.clone(), *sample_every, self.started));
         self.dirs = Some(ResultDirs { src, out });
         Ok(())
     }

@@ -74,7 +74,7 @@ const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 /// Entries of the image that are not shown, because the jail has its own.
 const OWN: [&[u8]; 7] = [b".", b"..", b"build", b"dev", b"proc", b"sys", b"tmp"];
 /// Directories of ours that would show what the image has of that name.
-const COVERED: [&str; 2] = ["build", "dev"];
+const COVERED: [&str; 3] = ["build", "dev", "sys"];
 /// When the files were written that are written for a jail: at the same time in every jail.
 const WRITTEN: Timestamps = {
     let second = Timespec { tv_sec: 1, tv_nsec: 0 };

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, fstatvfs, openat, statat},
     io::Errno,
     process::Pid,
     thread::{LinkNameSpaceType, move_into_link_name_space},
@@ -42,6 +42,15 @@ pub(crate) struct Measured {
 impl Measured {
     /// More than any limit: what could not be measured must not go on.
     pub(crate) const TOO_MUCH: Self = Self { bytes: u64::MAX, files: u64::MAX };
+
+    /// What the file system of `dir` holds, by its own count.
+    pub(crate) fn of_file_system(dir: &OwnedFd) -> Result<Self, Errno> {
+        let stat = fstatvfs(dir)?;
+        Ok(Self {
+            bytes: stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize,
+            files: stat.f_files.saturating_sub(stat.f_ffree),
+        })
+    }
 
     fn and(self, other: Self) -> Self {
         Self { bytes: self.bytes + other.bytes, files: self.files + other.files }

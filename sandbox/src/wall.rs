@@ -20,6 +20,8 @@ pub enum Wall {
     IpcNamespace,
     /// A host name of its own.
     UtsNamespace,
+    /// No namespaces below the jail's own.
+    NestedNamespaces,
     /// Closing what the helper has open.
     Descriptors,
     /// The image, inputs and devices cannot be changed.
@@ -48,11 +50,12 @@ pub enum Wall {
 
 impl Wall {
     /// Every wall.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NetNamespace,
         Self::PidNamespace,
         Self::IpcNamespace,
         Self::UtsNamespace,
+        Self::NestedNamespaces,
         Self::Descriptors,
         Self::ReadOnly,
         Self::SafeMounts,
@@ -77,6 +80,7 @@ impl Wall {
             Self::PidNamespace => "pid-namespace",
             Self::IpcNamespace => "ipc-namespace",
             Self::UtsNamespace => "uts-namespace",
+            Self::NestedNamespaces => "nested-namespaces",
             Self::Descriptors => "descriptors",
             Self::ReadOnly => "read-only",
             Self::SafeMounts => "safe-mounts",

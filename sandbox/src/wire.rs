@@ -17,7 +17,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Outcome, Sample, Usage, console::ConsoleKind};
+use crate::{Outcome, Sample, Usage, console::ConsoleKind, walk::Measured};
 
 /// From the daemon to the helper.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub(crate) enum FromJail {
     Dirs {
         /// Whether the source was copied because its file system cannot be a layer.
         copied: bool,
+        /// What the scratch in memory holds before the first step.
+        base: Measured,
     },
     /// The last step has ended, and everything it left is dead.
     Over { outcome: Outcome, usage: Usage },

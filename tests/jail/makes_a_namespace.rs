@@ -19,8 +19,8 @@ fn no_process_leaves_its_namespaces() {
         for kind in KINDS {
             let attempt = attempt(kit, SCRIPT).env("KIND", kind);
             assert!(!attempt.in_jail(&[]).escaped());
-            assert!(attempt.in_jail(&[Wall::Filter]).escaped());
+            assert!(attempt.in_jail(&[Wall::Filter, Wall::NestedNamespaces]).escaped());
         }
-        attempt(kit, SCRIPT).env("KIND", 0).held_by(&[Wall::Filter]);
+        attempt(kit, SCRIPT).env("KIND", 0).held_by(&[Wall::Filter, Wall::NestedNamespaces]);
     });
 }

@@ -12,5 +12,7 @@ escaped('mounted')
 
 #[test]
 fn nothing_can_be_mounted() {
-    as_each_user(|kit| attempt(kit, SCRIPT).held_by(&[Wall::Filter, Wall::Landlock]));
+    as_each_user(|kit| {
+        attempt(kit, SCRIPT).held_by(&[Wall::Filter, Wall::Landlock, Wall::NestedNamespaces]);
+    });
 }

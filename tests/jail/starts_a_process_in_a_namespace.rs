@@ -19,9 +19,11 @@ fn no_process_starts_in_a_namespace_of_its_own() {
         for kind in KINDS.into_iter().filter(|&kind| kind != 0x80) {
             let attempt = attempt(kit, SCRIPT).env("KIND", kind);
             assert!(!attempt.in_jail(&[]).escaped());
-            assert!(attempt.in_jail(&[Wall::Filter]).escaped());
+            assert!(attempt.in_jail(&[Wall::Filter, Wall::NestedNamespaces]).escaped());
         }
         // The kernel looks at the lower half only.
-        attempt(kit, SCRIPT).env("KIND", 1_u64 << 40).held_by(&[Wall::Filter]);
+        attempt(kit, SCRIPT)
+            .env("KIND", 1_u64 << 40)
+            .held_by(&[Wall::Filter, Wall::NestedNamespaces]);
     });
 }

@@ -33,6 +33,44 @@ pub(crate) fn fix_addresses() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Gives the signal of a child's end its default action: ignored, it would take the end itself.
+pub(crate) fn hear_of_children() {
+    // SAFETY: the default action runs no code of this process.
+    let _previous = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Gives this process what every process has that nobody did anything to: scheduling class, class of
+/// input and output, slack of timers, huge pages, what a core holds and how bad memory is told.
+///
+/// Niceness stays: only root could take it back.
+pub(crate) fn reset_scheduling() -> Result<(), Errno> {
+    /// Nanoseconds, the kernel's own.
+    const TIMER_SLACK: libc::c_ulong = 50_000;
+    /// `IOPRIO_WHO_PROCESS` and no class.
+    const IO: (libc::c_long, libc::c_long) = (1, 0);
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `parameters` outlives the call.
+    checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) })?;
+    // SAFETY: changes an attribute of this process.
+    checked(unsafe { libc::syscall(libc::SYS_ioprio_set, IO.0, 0_i64, IO.1) })?;
+    let reset = |option: libc::c_int, value: libc::c_ulong| -> Result<(), Errno> {
+        let zero: libc::c_ulong = 0;
+        // SAFETY: these options take numbers only, and change attributes of this process.
+        checked(unsafe { libc::prctl(option, value, zero, zero, zero) })?;
+        Ok(())
+    };
+    reset(libc::PR_SET_TIMERSLACK, TIMER_SLACK)?;
+    match reset(libc::PR_MCE_KILL, 0) {
+        // Not in every kernel, and then nothing to reset.
+        Err(Errno::INVAL) | Ok(()) => {}
+        other => return other,
+    }
+    match reset(libc::PR_SET_THP_DISABLE, 0) {
+        Err(Errno::INVAL) | Ok(()) => Ok(()),
+        other => other,
+    }
+}
+
 /// Returns what the children that this process has waited for used.
 pub(crate) fn children_usage() -> Usage {
     let mut usage = no_usage();

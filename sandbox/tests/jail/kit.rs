@@ -28,7 +28,7 @@ use rustix::{
 use tempfile::TempDir;
 
 const NOBODY: u32 = 65534;
-const PROGRAM: &str = env!("CARGO_BIN_EXE_kbs-jail-test-helper");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kbs-jail-test-helper");
 
 /// A helper, and a directory that belongs to its user.
 pub(crate) struct Kit {

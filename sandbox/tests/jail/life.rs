@@ -237,8 +237,8 @@ fn samples_tell_what_a_jail_holds_while_it_runs() {
         assert!(samples.is_sorted_by_key(|sample| sample.at));
         assert!(samples.iter().any(|sample| sample.memory_b >= 64 << 20), "{samples:?}");
         assert!(samples.iter().all(|sample| sample.pids <= 2), "{samples:?}");
+        assert!(samples.iter().any(|sample| sample.scratch_b >= 5_000_000), "{samples:?}");
         let last = samples.last().unwrap();
-        assert!(last.scratch_b >= 5_000_000 && last.user > Duration::from_millis(100), "{last:?}");
         let usage = finished.usage;
         assert!(usage.memory_peak_b >= 64 << 20 && usage.user >= last.user, "{usage:?}");
         assert!((5_000_000..6_000_000).contains(&usage.scratch_peak_b), "{usage:?}");
@@ -256,7 +256,7 @@ fn a_jail_that_cannot_be_built_says_where_it_stopped() {
         };
         assert_eq!(
             failure.to_string(),
-            "the kernel refused step 9 of the jail: mount overlay on /build/src, over \
+            "the kernel refused step 11 of the jail: mount overlay on /build/src, over \
              /no/such/source (the source): No such file or directory (os error 2)"
         );
         assert_eq!(failure.errno, 2);
@@ -281,7 +281,7 @@ fn the_probe_agrees_that_jails_can_be_built_here() {
     let report = probe(std::path::Path::new(env!("CARGO_BIN_EXE_kbs-jail-test-helper"))).unwrap();
     assert_eq!(report.refused_by(), None, "{report}");
     let names: Vec<&str> = report.layers.iter().map(|layer| layer.name.as_str()).collect();
-    insta::assert_snapshot!(names.join(", "), @"user namespace, mount namespace, pid namespace, net namespace, ipc namespace, uts namespace, cgroup namespace, user map, loopback, mounts, overlay, user xattrs in memory, proc, landlock, landlock: truncating, landlock: tcp, landlock: device control, landlock: signals and abstract sockets, system call filter");
+    insta::assert_snapshot!(names.join(", "), @"user namespace, mount namespace, pid namespace, net namespace, ipc namespace, uts namespace, cgroup namespace, user map, loopback, mounts, overlay, user xattrs in memory, proc, landlock, landlock: truncating, landlock: tcp, landlock: device control, landlock: signals and abstract sockets, system call filter, resource limits");
 }
 
 #[test]
