@@ -186,6 +186,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Tries whether an image could be shown by an overlay.
+    pub(crate) fn try_image(&self) -> Result<(), StageError> {
+        // Layers may not lie in each other.
+        mount_image(&self.look("tmp")?, &self.empty()?, self.safe).map(drop)
+    }
+
     /// Shows every entry of an image's top directory.
     fn show_entries(&mut self, image: &OwnedFd) -> Result<(), StageError> {
         for entry in Dir::read_from(image)? {
@@ -290,15 +296,14 @@ impl Stage {
     /// Shows a part of the scratch space.
     pub(crate) fn bind_part(&self, scratch: &ScratchSpace, part: Part) -> Result<(), StageError> {
         let dir = scratch.make(part.name(), part.mode())?;
-        let tree = match scratch.place {
-            Place::Memory => None,
-            // Mounted by itself, it would name a directory of the host in the table of mounts.
+        // Mounted by itself, a directory on disk would be named in the jail's table of mounts.
+        let hidden = match scratch.place {
             Place::Disk if scratch.check_xattrs().is_ok() => {
                 mount_overlay(&self.empty()?, &dir, &scratch.make_work()?, self.safe).ok()
             }
-            Place::Disk => None,
+            Place::Disk | Place::Memory => None,
         };
-        let tree = match tree {
+        let tree = match hidden {
             Some(tree) => tree,
             None => clone_tree(&scratch.dir, part.name(), self.safe, Reach::Mount)?,
         };
