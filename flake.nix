@@ -28,6 +28,7 @@
             pkgs.clippy
             pkgs.python3
             pkgs.rustfmt
+            pkgs.strace
           ];
         };
       });

@@ -113,10 +113,15 @@ pub(crate) enum EngineError {
         source: kbs_sandbox::SandboxError,
     },
     /// The kernel refused a layer of the jail, so nothing was run.
-    #[error("the build was refused: this host cannot give its sandbox\n{failure}")]
+    #[error(
+        "the build was refused: this host cannot give its sandbox\n{failure}{}",
+        listed(missing)
+    )]
     Refused {
         /// Which step.
         failure: kbs_sandbox::SetupFailure,
+        /// What this host lacks of what is required.
+        missing: Vec<kbs_sandbox::Layer>,
     },
     /// Something that the caller named is not there.
     #[error("{text}")]
@@ -152,6 +157,12 @@ pub(crate) enum EngineError {
     },
 }
 
+/// A line for each layer that is missing.
+fn listed(missing: &[kbs_sandbox::Layer]) -> String {
+    let line = |layer: &kbs_sandbox::Layer| format!("\nmissing: {}: {}", layer.name, layer.why);
+    missing.iter().map(line).collect::<Vec<_>>().concat()
+}
+
 impl Help for EngineError {
     fn class(&self) -> Class {
         match self {
@@ -176,9 +187,13 @@ impl Help for EngineError {
             Self::Symbol { source } => source.help(),
             Self::Defconfig { help, .. } | Self::Drift { help, .. } => Some(help.clone()),
             Self::Sandbox { source } => source.help(),
-            Self::Refused { failure } => failure
+            Self::Refused { failure, missing } => failure
                 .help
                 .clone()
+                .or_else(|| {
+                    let layer = missing.first()?;
+                    Some(format!("{}: {}", layer.matters, layer.fix.as_deref()?))
+                })
                 .or_else(|| Some("run `kbs doctor` to see what is missing".to_owned())),
             Self::NotFound { help, .. } | Self::Request { help, .. } => help.clone(),
             Self::Configure { .. } => {

@@ -301,6 +301,10 @@ fn limit_user() {
     try_to_set([
         ("sys/user/max_inotify_instances", "8"),
         ("sys/user/max_inotify_watches", "4096"),
+        // Of the jail's own IPC namespace, from Linux 6.9 on: each of these costs memory of the kernel
+        // that is no process's.
+        ("sys/kernel/msgmni", "64"),
+        ("sys/kernel/sem", "32 4096 32 128"),
         ("self/oom_score_adj", "500"),
         ("self/coredump_filter", "0x33"),
     ]);

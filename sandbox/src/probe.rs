@@ -51,7 +51,7 @@ const MOUNTS: Known = Known {
     need: Need::Always,
     wall: None,
     matters: "what a build sees is put together from mounts",
-    fix: "use a kernel 5.12 or newer",
+    fix: "use a kernel 5.12 or newer, and let no seccomp or LSM profile of a container deny mounts",
 };
 const OVERLAY: Known = Known {
     need: Need::Always,
@@ -143,9 +143,12 @@ pub(crate) fn answer() -> i32 {
 /// Says what to do about an operation that was refused, and why it was needed.
 pub(crate) fn help_for(op: &Op<'_>, error: &StageError) -> Option<String> {
     let known = match op {
+        Op::HideCgroups => {
+            return Some(NAMESPACES.help(&namespace_fix(&[Namespace::Cgroup], error.errno)));
+        }
         // The map is refused, or what it should permit, where user namespaces are restricted.
-        Op::MapUser | Op::HideCgroups | Op::NameHost | Op::StopPropagation | Op::MountRoot => {
-            return Some(namespace_fix(error.errno));
+        Op::MapUser | Op::NameHost | Op::StopPropagation | Op::MountRoot => {
+            return Some(help_for_namespaces(error.errno));
         }
         Op::OpenScratch { .. } if error.errno == Errno::NOTEMPTY => {
             return Some("give it an empty directory".to_owned());
@@ -157,40 +160,75 @@ pub(crate) fn help_for(op: &Op<'_>, error: &StageError) -> Option<String> {
         Op::FilterSyscalls => FILTER,
         _ => return None,
     };
-    Some(known.help(known.fix))
+    Some(known.help(&known.ways_out()))
 }
 
 impl Known {
-    /// Why it matters, what would provide it, and how to do without.
-    fn help(&self, fix: &str) -> String {
-        let Self { need: _, wall, matters, fix: _ } = self;
+    /// What would provide it, or how to do without.
+    fn ways_out(&self) -> String {
+        let Self { need: _, wall, matters: _, fix } = self;
         let without = wall.map(|wall| {
             format!(
                 "; or leave `{wall}` out of sandbox.require in the daemon's configuration, which \
                  marks every output made so and keeps it from being shared"
             )
         });
-        format!("{matters}: {fix}{}", without.unwrap_or_default())
+        format!("{fix}{}", without.unwrap_or_default())
+    }
+
+    /// Why it matters and what to do.
+    fn help(&self, fix: &str) -> String {
+        format!("{}: {fix}", self.matters)
     }
 }
 
-/// Says what to do when new namespaces were refused, and why they are needed.
-pub(crate) fn namespace_fix(errno: Errno) -> String {
-    NAMESPACES.help(&namespace_sysctl(errno))
+/// Says what to do when the namespaces of a jail were refused, and why they are needed.
+pub(crate) fn help_for_namespaces(errno: Errno) -> String {
+    NAMESPACES.help(&namespace_fix(&Namespace::ALL, errno))
 }
 
-fn namespace_sysctl(errno: Errno) -> String {
-    let is = |path: &str, value: &str| {
-        fs::read_to_string(path).is_ok_and(|content| content.trim() == value)
+/// The limit on namespaces of a kind.
+fn limit_on(namespace: Namespace) -> String {
+    let kind = match namespace {
+        Namespace::User => "user",
+        Namespace::Mount => "mnt",
+        Namespace::Pid => "pid",
+        Namespace::Net => "net",
+        Namespace::Ipc => "ipc",
+        Namespace::Uts => "uts",
+        Namespace::Cgroup => "cgroup",
     };
-    let fix = if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+    format!("user.max_{kind}_namespaces")
+}
+
+/// The limits that allow none of these namespaces, as far as the kernel tells.
+fn reached_limits(namespaces: &[Namespace]) -> Vec<String> {
+    let limits = namespaces.iter().map(|namespace| limit_on(*namespace));
+    limits.filter(|limit| sysctl_is(limit, "0")).collect()
+}
+
+fn sysctl_is(name: &str, value: &str) -> bool {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    fs::read_to_string(path).is_ok_and(|content| content.trim() == value)
+}
+
+fn namespace_fix(namespaces: &[Namespace], errno: Errno) -> String {
+    if errno == Errno::NOSPC {
+        let reached = reached_limits(namespaces);
+        return match (&reached[..], namespaces) {
+            // Inside a new user namespace its own limits are read, which are others.
+            ([], [one]) => format!("raise the sysctl {}", limit_on(*one)),
+            ([], _) => "raise the sysctls user.max_*_namespaces, or nest containers less".into(),
+            (reached, _) => format!("raise the sysctl {}", reached.join(" and ")),
+        };
+    }
+    let fix = if sysctl_is("kernel.unprivileged_userns_clone", "0") {
         "set sysctl kernel.unprivileged_userns_clone to 1"
-    } else if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+    } else if sysctl_is("kernel.apparmor_restrict_unprivileged_userns", "1") {
         "set sysctl kernel.apparmor_restrict_unprivileged_userns to 0, or give the program an \
          AppArmor profile with `userns`"
     } else {
         match errno {
-            Errno::NOSPC => "raise the sysctls user.max_user_namespaces and user.max_*_namespaces",
             Errno::INVAL | Errno::NOSYS => NAMESPACES.fix,
             _ => "allow user namespaces: the seccomp or LSM profile of a container may deny them",
         }
@@ -199,16 +237,15 @@ fn namespace_sysctl(errno: Errno) -> String {
 }
 
 fn layer(name: &str, known: Known, found: Result<String, StageError>) -> Layer {
-    let Known { need, wall, matters, fix } = known;
-    let (state, why, fix) = match found {
-        Ok(why) => (State::Ok, why, None),
+    let fix = found.is_err().then(|| known.ways_out());
+    let (state, why) = match found {
+        Ok(why) => (State::Ok, why),
         Err(StageError { errno, detail: Some(detail) }) => {
-            (State::Missing, format!("{detail}: {errno}"), Some(fix.to_owned()))
+            (State::Missing, format!("{detail}: {errno}"))
         }
-        Err(StageError { errno, detail: None }) => {
-            (State::Missing, errno.to_string(), Some(fix.to_owned()))
-        }
+        Err(StageError { errno, detail: None }) => (State::Missing, errno.to_string()),
     };
+    let Known { need, wall, matters, fix: _ } = known;
     Layer { name: name.to_owned(), need, state, why, matters: matters.to_owned(), fix, wall }
 }
 
@@ -222,11 +259,20 @@ fn try_namespace(namespace: Namespace) -> Layer {
         Cloned::Child => exit_now(0),
         Cloned::Parent { pid, pidfd: _ } => sys::process::reap(pid),
     });
-    let errno = made.err();
     let name = format!("{namespace:?} namespace").to_lowercase();
-    let mut layer = layer(&name, NAMESPACES, made.map(|_usage| works(())).map_err(Into::into));
-    layer.fix = errno.map(namespace_sysctl);
-    layer
+    let tried = [Namespace::User, namespace];
+    let found = made.map(|_usage| works(()));
+    let found = found.map_err(|errno| refused_namespaces(&tried, errno));
+    let fix = found.as_ref().err().map(|error| namespace_fix(&tried, error.errno));
+    Layer { fix, ..layer(&name, NAMESPACES, found) }
+}
+
+/// The limit in place of an errno that speaks of disks.
+pub(crate) fn refused_namespaces(namespaces: &[Namespace], errno: Errno) -> StageError {
+    let reached = reached_limits(namespaces);
+    let is_limit = errno == Errno::NOSPC && !reached.is_empty();
+    let detail = is_limit.then(|| format!("the limit {} is 0", reached.join(", ")));
+    StageError { errno, detail }
 }
 
 /// Tries in a process with all new namespaces what only works there.
@@ -257,11 +303,13 @@ fn inside(outside: Identity) -> Vec<Layer> {
     add("loopback", NAMESPACES, sys::loopback::raise().map_err(Into::into));
     let stage = stop_propagation().map_err(Into::into);
     let stage = stage.and_then(|()| Stage::new(&BTreeSet::new()));
-    let scratch = stage.and_then(|stage| {
+    // The file systems of a jail, in its order.
+    let made = stage.and_then(|stage| {
         stage.try_attributes()?;
-        Ok((stage.scratch_in_memory(1 << 20, 1 << 10)?, stage))
+        let image = stage.try_image();
+        Ok((stage.scratch_in_memory(1 << 20, 1 << 10)?, image, stage))
     });
-    let (scratch, stage) = match scratch {
+    let (scratch, image, stage) = match made {
         Ok(made) => made,
         Err(error) => {
             add("mounts", MOUNTS, Err(error));
@@ -269,7 +317,8 @@ fn inside(outside: Identity) -> Vec<Layer> {
         }
     };
     add("mounts", MOUNTS, Ok(()));
-    add("overlay", OVERLAY, try_overlay(&scratch));
+    let writable = try_overlay(&scratch);
+    add("overlay", OVERLAY, image.and(writable));
     add("user xattrs in memory", XATTRS, scratch.check_xattrs().map_err(Into::into));
     add("proc", PROC, stage.mount_proc());
     layers
@@ -282,14 +331,20 @@ fn try_overlay(scratch: &ScratchSpace) -> Result<(), StageError> {
 }
 
 fn try_landlock() -> Vec<Layer> {
+    let needs = |least: u32| StageError {
+        errno: Errno::OPNOTSUPP,
+        detail: Some(format!("it needs interface version {least}")),
+    };
     let found = sys::landlock::abi();
     let abi = found.unwrap_or(0);
-    let usable =
-        found.and_then(|abi| if abi < MIN_LANDLOCK { Err(Errno::OPNOTSUPP) } else { Ok(abi) });
-    let found = usable.map(|abi| format!("interface version {abi}")).map_err(Into::into);
+    let found = match found {
+        Ok(abi) if abi >= MIN_LANDLOCK => Ok(format!("interface version {abi}")),
+        Ok(_) => Err(needs(MIN_LANDLOCK)),
+        Err(errno) => Err(refused_landlock(errno)),
+    };
     let mut layers = vec![layer("landlock", LANDLOCK, found)];
     for (since, name, kernel) in LANDLOCK_LADDER {
-        let found = if abi >= since { Ok(works(())) } else { Err(Errno::OPNOTSUPP.into()) };
+        let found = if abi >= since { Ok(works(())) } else { Err(needs(since)) };
         let known = Known { need: Need::Depth, wall: None, matters: DEPTH, fix: kernel };
         layers.push(layer(name, known, found));
     }
@@ -316,6 +371,16 @@ fn resource_limits() -> Layer {
         layer.fix = Some(LIMITS.fix.to_owned());
     }
     layer
+}
+
+/// Tells what the kernel means by refusing Landlock.
+fn refused_landlock(errno: Errno) -> StageError {
+    let detail = match errno {
+        Errno::OPNOTSUPP => Some("it is not switched on"),
+        Errno::NOSYS => Some("this kernel was built without it"),
+        _ => None,
+    };
+    StageError { errno, detail: detail.map(str::to_owned) }
 }
 
 fn filter_state() -> Result<String, StageError> {

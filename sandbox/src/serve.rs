@@ -246,7 +246,8 @@ impl Server {
         let place = place.map_err(failed("open the control group"))?;
         let cloned = clone_into(&namespaces(&spec), place.as_ref());
         let cloned = cloned.map_err(|errno| SetupFailure {
-            help: Some(probe::namespace_fix(errno)),
+            help: Some(probe::help_for_namespaces(errno)),
+            detail: probe::refused_namespaces(&Namespace::ALL, errno).detail,
             ..failed("create the namespaces")(errno)
         })?;
         match cloned {

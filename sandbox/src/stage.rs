@@ -191,6 +191,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Tries whether an image could be shown by an overlay.
+    pub(crate) fn try_image(&self) -> Result<(), StageError> {
+        // Layers may not lie in each other.
+        mount_image(&self.look("tmp")?, &self.empty()?, self.safe).map(drop)
+    }
+
     /// Shows every entry of an image's top directory.
     fn show_entries(&mut self, image: &OwnedFd) -> Result<(), StageError> {
         for entry in Dir::read_from(image)? {

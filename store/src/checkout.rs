@@ -1,4 +1,5 @@
-//! Makes a directory of a tree: hard links to blobs, copies where links cannot be had.
+//! Makes a directory of a tree: hard links to blobs for outputs, copies for work trees and where links
+//! cannot be had.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -28,7 +29,6 @@ pub(crate) fn check_out(
     fs::create_dir(into).at("create", into)?;
     let mut unsynced = BTreeSet::from([into.to_owned()]);
     let mut directories = Vec::new();
-    let mut seen = BTreeSet::new();
     for (path, entry) in tree.iter() {
         let place = into.join(path.as_path());
         match entry {
@@ -43,13 +43,11 @@ pub(crate) fn check_out(
             }
             Entry::File { blob, size: _, executable } => {
                 let variant = Variant::of(purpose, Executable::of(*executable));
-                // In a work tree equal files are files of their own; a build that makes an archive
-                // of it must not take them for two names of one.
-                let placed = if purpose == Purpose::Source && !seen.insert((*blob, *executable)) {
-                    copy_blob(&layout.blob(*blob, variant), *blob, variant, &place)?;
-                    Placed::Copied
-                } else {
-                    place_blob(layout, *blob, variant, &place)?
+                // In a work tree every file has one name: how many others it has would be seen by a
+                // build, and differ by what else is stored.
+                let placed = match purpose {
+                    Purpose::Source => copy_blob(layout, *blob, variant, &place)?,
+                    Purpose::Output => place_blob(layout, *blob, variant, &place)?,
                 };
                 if let Placed::Copied = placed {
                     unsynced.insert(place);
@@ -77,7 +75,8 @@ fn set_mtime(path: &Path) -> Result<(), StoreError> {
     utimensat(CWD, path, &fixed_times(), AtFlags::SYMLINK_NOFOLLOW).at("set the time of", path)
 }
 
-enum Placed {
+#[derive(Debug)]
+pub(crate) enum Placed {
     Linked,
     Copied,
 }
@@ -100,24 +99,30 @@ fn place_blob(
                 io::ErrorKind::TooManyLinks | io::ErrorKind::CrossesDevices
             ) =>
         {
-            copy_blob(&blob, id, variant, place)?;
-            Ok(Placed::Copied)
+            copy_blob(layout, id, variant, place)
         }
         Err(error) => Err(error).at("link a blob to", place),
     }
 }
 
-/// Copies a blob, and checks the copy.
+/// Copies a blob, sharing its bytes where the file system can, and checks the copy.
 pub(crate) fn copy_blob(
-    blob: &Path,
+    layout: &Layout,
     id: BlobId,
     variant: Variant,
     place: &Path,
-) -> Result<(), StoreError> {
-    fs::copy(blob, place).at("copy a blob to", place)?;
+) -> Result<Placed, StoreError> {
+    let blob = layout.blob(id, variant);
+    match fs::copy(&blob, place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StoreError::MissingBlob { id });
+        }
+        copied => copied.at("copy a blob to", place)?,
+    };
     let mut file = File::open(place).at("open", place)?;
     if hash_of(&mut file).at("read", place)? != id {
-        return Err(StoreError::CorruptBlob { id, path: blob.to_owned() });
+        return Err(StoreError::CorruptBlob { id, path: blob });
     }
-    finish_file(&file, variant).at("set the mode and time of", place)
+    finish_file(&file, variant).at("set the mode and time of", place)?;
+    Ok(Placed::Copied)
 }

@@ -1,5 +1,6 @@
 //! Outputs: committed once, looked at before each use, dropped when they are not what they were.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,8 @@ impl Store {
     ///
     /// Every blob of `tree` has to be in the store. Where there is a sound output of this key
     /// already, that one stays and is returned, whatever `tree` is: who was given it may be using
-    /// it. Compare [`OutputRow::tree`] to notice.
+    /// it. Compare [`OutputRow::tree`] to notice. Only one with marks that `record` does not have is
+    /// replaced.
     ///
     /// # Errors
     /// [`StoreError`]; there is no row then, and the same call may be tried again.
@@ -100,15 +102,8 @@ impl Store {
         let stage = self.stage_output(&row, tree)?;
 
         let _one = self.one_commit();
-        match self.judge(record.key, self.next_turn())? {
-            Verdict::Sound(row) if is_kept(&row) => return Ok(*row),
-            // Made in a sandbox with fewer walls: the new one takes its place.
-            Verdict::Sound(worse) => {
-                let reason = "a build in a better sandbox replaces it".to_owned();
-                let damage = Damage { reason, row: Some(worse), place: Place::Directory };
-                self.drop_output(record.key, damage)?;
-            }
-            Verdict::Absent | Verdict::Damaged(_) => {}
+        if let Some(row) = self.make_way(record.key, &record.marks)? {
+            return Ok(row);
         }
         self.place_output(&row, &stage, log)?;
         self.write("record an output", |txn| put_output(txn, &row, tree))?;
@@ -118,22 +113,25 @@ impl Store {
     /// Records that `record` describes an output which is in the store as `of`: both keys have
     /// the same content.
     ///
-    /// Marks of `of` are taken over.
+    /// Marks of `of` are taken over. A sound output of this key stays and is returned, as by
+    /// [`commit`](Self::commit), unless it has marks that `of` does not have.
     ///
     /// # Errors
     /// [`StoreError::UnknownOutput`] where `of` is not there or not sound, and as
     /// [`commit`](Self::commit).
     pub fn alias(&self, record: &OutputRecord, of: BuildKey) -> Result<OutputRow, StoreError> {
         check_name(&record.name)?;
-        if let Some(row) = self.output(record.key)?.found() {
-            return Ok(row);
-        }
+        // What is damaged is dropped, with all that it is made of.
+        self.output(record.key)?;
         let _one = self.one_commit();
         let Verdict::Sound(base) = self.judge(of, self.next_turn())? else {
             return Err(StoreError::UnknownOutput { key: of });
         };
         let mut row = OutputRow { record: record.clone(), ..*base };
         row.record.marks.extend(base.record.marks);
+        if let Some(row) = self.make_way(record.key, &row.record.marks)? {
+            return Ok(row);
+        }
         row.last_use_unix_s = record.created_unix_s;
 
         let tree = self.tree(row.tree)?.ok_or(StoreError::CorruptTree { id: row.tree })?;
@@ -249,6 +247,26 @@ impl Store {
             key: id.to_string(),
             source,
         })
+    }
+
+    /// Returns the sound output of `key` if it stays where one with `marks` could be had. One with
+    /// marks besides was made in a sandbox with fewer walls, and is dropped.
+    fn make_way(
+        &self,
+        key: BuildKey,
+        marks: &BTreeSet<String>,
+    ) -> Result<Option<OutputRow>, StoreError> {
+        match self.judge(key, self.next_turn())? {
+            Verdict::Sound(row) if row.record.marks.is_subset(marks) => Ok(Some(*row)),
+            Verdict::Sound(worse) => {
+                let reason = "one that was made in a better sandbox replaces it".to_owned();
+                // The directory of an alias is another key's.
+                let place = if worse.stored_as.key == key { Place::Directory } else { Place::Row };
+                self.drop_output(key, Damage { reason, row: Some(worse), place })?;
+                Ok(None)
+            }
+            Verdict::Absent | Verdict::Damaged(_) => Ok(None),
+        }
     }
 
     fn judge(&self, key: BuildKey, turn: u64) -> Result<Verdict, StoreError> {

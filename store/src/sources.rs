@@ -97,9 +97,9 @@ impl Store {
 
     /// Stores a source tree; returns its id and its directory.
     ///
-    /// Directories have mode 0755, files 0644 or 0755, everything one time of change. Files are
-    /// hard links that other trees share, but never two names of one file in this tree: the
-    /// directory is for reading, whatever the modes say.
+    /// Directories have mode 0755, files 0644 or 0755, everything one time of change, and every file
+    /// one name: what else is stored cannot be seen. The directory is for reading, whatever the
+    /// modes say.
     ///
     /// # Errors
     /// [`SourceError::Entry`] with the first error of the iterator or of an entry's `read`,

@@ -4,6 +4,7 @@
 
 mod client;
 mod config;
+mod degraded;
 mod deliver;
 mod equal;
 mod failed;

@@ -65,7 +65,7 @@ impl Seen {
             }
             let only = |sign: char, of: &[String], other: &[String]| -> String {
                 let lines = of.iter().filter(|line| !other.contains(line));
-                lines.map(|line| format!("{sign} {name}: {line}\n")).collect()
+                lines.map(|line| format!("{sign} {name}: {line}\n")).collect::<Vec<_>>().concat()
             };
             report += &only('-', lines, ours);
             report += &only('+', ours, lines);

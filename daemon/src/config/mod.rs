@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kbs_plan::limits::{Excess, Limits};
 use kbs_plan::quantity::{ByteSize, Span};
-use kbs_sandbox::{Limits as JailLimits, Wall};
+use kbs_sandbox::{Layer, Limits as JailLimits, Need, Wall};
 
 pub use read::ConfigError;
 
@@ -68,6 +68,11 @@ impl Config {
     /// The socket it listens on.
     pub fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| self.state_dir.join("kbsd.sock"))
+    }
+
+    /// Whether builds are refused without this layer.
+    pub(crate) fn is_required(&self, layer: &Layer) -> bool {
+        layer.need == Need::Always && layer.wall.is_none_or(|wall| self.require.contains(&wall))
     }
 
     /// Builds at a time: one per four CPUs, for each of them uses all.

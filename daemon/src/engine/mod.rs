@@ -21,7 +21,8 @@ use kbs_image::Images;
 use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{
-    Cgroup, Console, Helper, JailSpec, Job, NoCgroup, Report, Sample, SandboxError, Scratch, Wall,
+    Cgroup, Console, Helper, JailSpec, Job, Layer, NoCgroup, Report, Sample, SandboxError, Scratch,
+    State, Wall,
 };
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
 use kbs_store::{Ending, OutputRow, Store};
@@ -200,6 +201,13 @@ impl Engine {
     pub(crate) fn without(&self) -> Result<BTreeSet<Wall>, Problem> {
         let missing = self.host()?.missing_walls();
         Ok(missing.difference(&self.config.require).copied().collect())
+    }
+
+    /// What this host lacks now of what is required, to tell why it refused a jail.
+    pub(crate) fn missing_now(&self) -> Vec<Layer> {
+        let Ok(report) = kbs_sandbox::probe(&self.config.program) else { return Vec::new() };
+        let missing = report.layers.into_iter().filter(|layer| layer.state == State::Missing);
+        missing.filter(|layer| self.config.is_required(layer)).collect()
     }
 
     /// Where a jail may write `size_b` bytes: in memory where the kernel and the machine can, else in

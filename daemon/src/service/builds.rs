@@ -342,6 +342,8 @@ fn build_meta(row: &OutputRow, tree: &kbs_plan::tree::Tree) -> String {
         "size": row.size_b,
         "files": tree,
         "derivation": derivation,
+        // How the sandbox fell short: nothing, wherever it was whole.
+        "marks": record.marks,
     });
     let mut text = serde_json::to_string_pretty(&meta).unwrap_or_default();
     text.push('\n');

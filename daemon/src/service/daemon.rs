@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kbs_proto::pb;
 use kbs_proto::pb::daemon_server::Daemon;
-use kbs_sandbox::{Need, State};
+use kbs_sandbox::State;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -58,15 +58,14 @@ impl Daemon for Service {
                 .map_err(|source| EngineError::Sandbox { source })?)
         })
         .await?;
-        let require = self.engine.config.require.clone();
+        let config = &self.engine.config;
         let entries = report
             .layers
             .into_iter()
             .map(|layer| pb::DoctorEntry {
+                required: config.is_required(&layer),
                 layer: layer.name,
                 ok: layer.state == State::Ok,
-                required: layer.need == Need::Always
-                    && layer.wall.is_none_or(|wall| require.contains(&wall)),
                 text: layer.why,
                 fix: layer.fix.unwrap_or_default(),
                 matters: layer.matters,

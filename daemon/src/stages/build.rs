@@ -107,6 +107,11 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
     let kept = keepable.as_ref().map(|keepable| Scratch::Directory(keepable.tree()));
     let scratch = kept.unwrap_or_else(|| room.scratch.clone());
     let spec = jail_spec(order, source, scratch);
+    if !order.without.is_empty() {
+        let marks: Vec<_> = marks(&order.without).into_iter().collect();
+        let text = "this host lacks a part of the sandbox, and is not required to have it";
+        flight.notice("degraded", format!("{text}: the output is marked {}", marks.join(", ")));
+    }
     let (run, took) = flight.phase("build", order.derivation.output_name(), || {
         run(engine, flight, &spec, order.limits.log_b)
     })?;
@@ -116,7 +121,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
         return Err(EngineError::Withdrawn.into());
     }
     let Finished { outcome, usage: jail_usage, took: _, dirs, copied } = finished;
-    if copied {
+    if copied && !order.without.contains(&Wall::Overlay) {
         flight.notice("degraded", COPIED);
     }
     let usage = usage_record(&jail_usage, samples);

@@ -1,6 +1,6 @@
 //! From a configuration as asked to the normalised one, by the project's own configure step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kbs_kconfig::{Assignments, Place, Prefix};
 use kbs_plan::derivation::SANDBOX_CONTRACT;
@@ -11,6 +11,7 @@ use kbs_sandbox::{Finished, JailFile, JailPath, JailSpec, Limits, Step};
 use kbs_source::{Item, ItemKind, Selection};
 use serde::Serialize;
 
+use super::build;
 use super::drift::{self, Comparison};
 use super::image::Toolchain;
 use super::jail::{self, Tail};
@@ -49,7 +50,8 @@ pub(crate) fn configure(
         merge(engine, (recipe, rules), ask, pinned)?;
     let paths = if rules.paths.is_empty() { &recipe.source.paths } else { &rules.paths };
     let selection = engine.select(pinned.commit, paths, pin::submodules(recipe))?;
-    let key = configure_key(recipe, rules, &selection, &asked, toolchain);
+    let sandbox = build::marks(&engine.without()?);
+    let key = configure_key((recipe, rules), &selection, &asked, toolchain, &sandbox);
     let remembered = || Ok::<_, Problem>(engine.store.configured(key)?);
     let mut text = remembered()?;
     if text.is_none() {
@@ -186,14 +188,16 @@ struct ConfigureInputs<'a> {
     selection: String,
     asked: String,
     toolchain: String,
+    /// How the sandbox fell short; a whole one takes nothing that was made in another.
+    marks: &'a BTreeSet<String>,
 }
 
 fn configure_key(
-    recipe: &Recipe,
-    rules: &ConfigureRules,
+    (recipe, rules): (&Recipe, &ConfigureRules),
     selection: &Selection,
     asked: &Assignments,
     toolchain: &Toolchain,
+    marks: &BTreeSet<String>,
 ) -> ConfigureKey {
     let inputs = ConfigureInputs {
         contract: SANDBOX_CONTRACT,
@@ -203,6 +207,7 @@ fn configure_key(
         selection: selection.id.to_string(),
         asked: asked.to_text(),
         toolchain: toolchain.digest.to_string(),
+        marks,
     };
     let document = serde_json::to_vec(&inputs).expect("text and lists of text");
     ConfigureKey::of(&document)

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use kbs_sandbox::{Console, Finished, JailSpec, Job, Sample, SandboxError};
+use kbs_sandbox::{Console, Finished, JailSpec, Job, Outcome, Sample, SandboxError};
 
 use crate::engine::Engine;
 use crate::problem::{EngineError, Problem};
@@ -35,7 +35,11 @@ pub(crate) fn run(
             return Err(problem);
         }
     }
-    Ok(job.wait().map_err(sandbox)?)
+    let finished = job.wait().map_err(sandbox)?;
+    if let Outcome::SetupFailed(failure) = finished.outcome {
+        return Err(EngineError::Refused { failure, missing: engine.missing_now() }.into());
+    }
+    Ok(finished)
 }
 
 /// The end of what a jail printed.

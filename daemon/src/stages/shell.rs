@@ -185,6 +185,8 @@ fn end(finished: Finished, jail: &JailSpec) -> Result<End, Problem> {
             "the sandbox was ended from outside by signal {signal}; most often memory ran out"
         )),
         Outcome::Killed => return Err(EngineError::Withdrawn.into()),
-        Outcome::SetupFailed(failure) => return Err(EngineError::Refused { failure }.into()),
+        Outcome::SetupFailed(failure) => {
+            return Err(EngineError::Refused { failure, missing: Vec::new() }.into());
+        }
     })
 }

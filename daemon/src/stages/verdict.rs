@@ -31,7 +31,9 @@ pub(crate) fn judge(
     let line = |step| command_line(spec, step);
     let (cause, text, step) = match outcome {
         Outcome::Succeeded => return Ok(None),
-        Outcome::SetupFailed(failure) => return Err(EngineError::Refused { failure }.into()),
+        Outcome::SetupFailed(failure) => {
+            return Err(EngineError::Refused { failure, missing: Vec::new() }.into());
+        }
         Outcome::Killed => return Err(EngineError::Withdrawn.into()),
         Outcome::Failed { step, code } => {
             let mut text = format!("`{}` exited with {code}", line(step));

@@ -1,5 +1,6 @@
 //! Outputs: committed whole, shared, looked at, dropped when they changed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::check::WINDOW;
 use crate::layout::{Purpose, Variant};
 use crate::row::Ending;
 use crate::tables::{OUTPUTS, TREES};
-use crate::{Executable, Found, LookUp, OutputRow, Store, StoreError};
+use crate::{Executable, Found, LookUp, OutputRecord, OutputRow, Store, StoreError};
 
 fn committed(store: &Store, name: &str) -> OutputRow {
     let tree = firmware(store, name);
@@ -84,13 +85,13 @@ fn where_no_link_can_be_had_a_copy_does() {
     let variant = Variant::of(Purpose::Output, Executable::Yes);
     let blob = store.paths().blob(id, variant);
     let place = store.paths().scratch().join("copy");
-    crate::checkout::copy_blob(&blob, id, variant, &place).unwrap();
+    crate::checkout::copy_blob(store.paths(), id, variant, &place).unwrap();
     let found = fs::metadata(&place).unwrap();
     assert_eq!((found.mode() & 0o7777, found.mtime(), found.nlink()), (0o555, 1, 1));
 
     overwrite(&blob, b"eLf");
     fs::remove_file(&place).unwrap();
-    let error = crate::checkout::copy_blob(&blob, id, variant, &place).unwrap_err();
+    let error = crate::checkout::copy_blob(store.paths(), id, variant, &place).unwrap_err();
     assert!(matches!(error, StoreError::CorruptBlob { .. }));
 }
 
@@ -103,6 +104,56 @@ fn the_first_sound_output_of_a_key_stays() {
     let again = store.commit(&record("mcu"), &other, Some(log(&store, "again\n"))).unwrap();
     assert_eq!(again, row);
     assert!(names_in(&store.paths().scratch()).is_empty());
+}
+
+fn marked(name: &str) -> OutputRecord {
+    OutputRecord { marks: ["no-landlock".to_owned()].into(), ..record(name) }
+}
+
+#[test]
+fn what_was_made_in_a_better_sandbox_replaces_what_was_not_and_is_never_replaced_by_it() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let [worse, better] = ["worse", "better"].map(|name| firmware(&store, name));
+    let first = store.commit(&marked("mcu"), &worse, Some(log(&store, "worse\n"))).unwrap();
+    assert_eq!(store.commit(&marked("mcu"), &better, None).unwrap(), first);
+
+    let whole = store.commit(&record("mcu"), &better, Some(log(&store, "better\n"))).unwrap();
+    assert!(whole.record.marks.is_empty());
+    assert_eq!(whole.tree, better.id());
+    assert_eq!(store.output(whole.record.key).unwrap().found().unwrap(), whole);
+    assert_eq!(fs::read(store.output_path(&whole).join("dict")).unwrap(), b"{}");
+    assert_eq!(store.by_content(whole.record.content).unwrap(), Some(whole.record.key));
+    assert_eq!(store.commit(&marked("mcu"), &worse, None).unwrap(), whole);
+}
+
+#[test]
+fn an_alias_of_what_was_made_in_a_better_sandbox_replaces_what_was_not() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let tree = firmware(&store, "mcu");
+    let content = record("mcu").content;
+    let own = OutputRecord { content, ..marked("own") };
+    let alias = OutputRecord { content, ..record("alias") };
+    store.commit(&marked("mcu"), &tree, None).unwrap();
+    store.commit(&own, &tree, None).unwrap();
+    let old = store.alias(&alias, record("mcu").key).unwrap();
+    assert_eq!(old.record.marks, marked("mcu").marks);
+
+    // The base is built again; what stands for it still says how it was made.
+    let base = store.commit(&record("mcu"), &tree, None).unwrap();
+    let kept = store.output(alias.key).unwrap().found().unwrap();
+    assert_eq!(kept.record.marks, old.record.marks);
+    for record in [alias, OutputRecord { marks: BTreeSet::new(), ..own.clone() }] {
+        let row = store.alias(&record, base.record.key).unwrap();
+        assert!(row.record.marks.is_empty());
+        assert_eq!(row.stored_as, base.stored_as);
+        assert_eq!(store.output(record.key).unwrap().found().unwrap(), row);
+    }
+    assert!(store.output(base.record.key).unwrap().found().is_some());
+    // Nothing marked takes the place of what is not.
+    store.commit(&own, &tree, None).unwrap();
+    assert!(store.output(own.key).unwrap().found().unwrap().record.marks.is_empty());
 }
 
 #[test]
@@ -308,7 +359,7 @@ fn outputs_are_listed_newest_first_with_their_last_use() {
     let lab = Lab::new();
     let store = lab.open();
     for (name, created_unix_s) in [("b", 20), ("a", 10), ("c", 30)] {
-        let record = crate::OutputRecord { created_unix_s, ..record(name) };
+        let record = OutputRecord { created_unix_s, ..record(name) };
         store.commit(&record, &Tree::default(), None).unwrap();
     }
     let listed = |store: &Store| -> Vec<_> {
@@ -330,7 +381,7 @@ fn a_key_is_found_by_its_beginning() {
     let store = lab.open();
     let key = |hex: &str| format!("{hex:0<64}").parse::<BuildKey>().unwrap();
     for hex in ["abcd1", "abcd2", "ffff"] {
-        let record = crate::OutputRecord { key: key(hex), ..record("x") };
+        let record = OutputRecord { key: key(hex), ..record("x") };
         store.commit(&record, &Tree::default(), None).unwrap();
     }
     super::history::fail(&store, key("abcd3"), "log\n");
