@@ -45,6 +45,9 @@ pub(crate) const CONTRACT: [(Resource, Option<u64>); 7] = [
     (Resource::Locks, None),
 ];
 
+/// What is told of an operation that failed.
+const TOLD_B: usize = 1024;
+
 /// The least room between a limit and what the kernel enforces.
 const SCRATCH_SLACK_B: u64 = 32 << 20;
 const COUNT_SLACK: u64 = 64;
@@ -98,15 +101,24 @@ fn run(child: &Child<'_>) -> Outcome {
             Err(error) => {
                 return Outcome::SetupFailed(SetupFailure {
                     index,
-                    op: op.to_string(),
+                    op: brief(op.to_string()),
                     help: probe::help_for(op, &error),
                     errno: error.errno.raw_os_error(),
-                    detail: error.detail,
+                    detail: error.detail.map(brief),
                 });
             }
         }
     }
     Outcome::Succeeded
+}
+
+/// The beginning of a text: commands and paths may be longer than a message.
+fn brief(mut text: String) -> String {
+    if text.len() > TOLD_B {
+        text.truncate(text.floor_char_boundary(TOLD_B));
+        text.push('…');
+    }
+    text
 }
 
 /// The jail as far as it is built.

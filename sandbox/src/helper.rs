@@ -1,7 +1,6 @@
 //! The daemon's side: the handle of the helper process and of each job.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     fs::File,
     io::{self, Write},
@@ -11,7 +10,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::Receiver,
     },
     thread::{self, JoinHandle},
 };
@@ -22,9 +21,10 @@ use rustix::{
 };
 
 use crate::{
-    Cgroup, Console, Finished, JailSpec, ResultDirs, Sample, SandboxError,
+    Cgroup, Console, Finished, JailSpec, Sample, SandboxError,
     serve::HELPER_ARGUMENT,
-    wire::{self, FromHelper, ToHelper},
+    waiting::{Ends, Waiting},
+    wire::{self, ToHelper},
 };
 
 /// The helper process of this daemon. Dropping it kills every jail.
@@ -39,14 +39,7 @@ struct Link {
     socket: OwnedFd,
     next_id: AtomicU64,
     /// `None` once the helper is gone.
-    waiting: Mutex<Option<BTreeMap<u64, Waiting>>>,
-}
-
-/// Where the news of one job go.
-struct Waiting {
-    pid: Arc<OnceLock<i32>>,
-    samples: Box<dyn FnMut(Sample) + Send>,
-    end: SyncSender<Finished>,
+    waiting: Mutex<Option<Waiting>>,
 }
 
 /// One jail, running or over. Dropping it before its end kills the jail.
@@ -82,7 +75,7 @@ impl Helper {
         let link = Arc::new(Link {
             socket,
             next_id: AtomicU64::new(1),
-            waiting: Mutex::new(Some(BTreeMap::new())),
+            waiting: Mutex::new(Some(Waiting::default())),
         });
         let reader = thread::Builder::new().name("kbs-jails".into()).spawn({
             let link = Arc::clone(&link);
@@ -107,22 +100,17 @@ impl Helper {
         spec.check()?;
         let spec = spec_file(spec).map_err(SandboxError::Send)?;
         let id = self.link.next_id.fetch_add(1, Ordering::Relaxed);
-        let pid = Arc::new(OnceLock::new());
-        let (sender, end) = sync_channel(1);
         // Before the request, or the answer could come first.
-        match &mut *self.link.waiting() {
-            Some(waiting) => {
-                let samples = Box::new(samples);
-                waiting.insert(id, Waiting { pid: Arc::clone(&pid), samples, end: sender });
-            }
+        let Ends { pid, end } = match &mut *self.link.waiting() {
+            Some(waiting) => waiting.add(id, Box::new(samples)),
             None => return Err(SandboxError::HelperGone),
-        }
+        };
         let request = ToHelper::Run { id, console: console.kind() };
         let mut fds = vec![spec.as_fd()];
         fds.extend(console.descriptors());
         if let Err(errno) = wire::send(&self.link.socket, &request, &fds) {
             if let Some(waiting) = &mut *self.link.waiting() {
-                waiting.remove(&id);
+                waiting.remove(id);
             }
             return Err(SandboxError::Send(errno.into()));
         }
@@ -159,44 +147,21 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    fn waiting(&self) -> MutexGuard<'_, Option<BTreeMap<u64, Waiting>>> {
+    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands out news until the helper is gone.
     fn read(&self, mut process: Child) {
-        while let Ok(Some((news, fds))) = wire::receive(&self.socket) {
-            self.deliver(news, fds);
+        while let Ok(Some((news, fds))) = wire::receive(&self.socket, wire::MAX_MESSAGE_B) {
+            if let Some(waiting) = &mut *self.waiting() {
+                waiting.deliver(news, fds);
+            }
         }
         // The jobs' channels close with this, which wakes whoever waits.
         *self.waiting() = None;
         let _result = shutdown(&self.socket, Shutdown::Both);
         let _status = process.wait();
-    }
-
-    fn deliver(&self, news: FromHelper, fds: Vec<OwnedFd>) {
-        let mut waiting = self.waiting();
-        let Some(jobs) = &mut *waiting else { return };
-        match news {
-            FromHelper::Started { id, pid } => {
-                if let Some(job) = jobs.get(&id) {
-                    let _first = job.pid.set(pid);
-                }
-            }
-            FromHelper::Sample { id, sample } => {
-                if let Some(job) = jobs.get_mut(&id) {
-                    (job.samples)(sample);
-                }
-            }
-            FromHelper::Finished { id, outcome, usage, took, copied } => {
-                let dirs = <[OwnedFd; 2]>::try_from(fds).ok();
-                let dirs = dirs.map(|[src, out]| ResultDirs { src, out });
-                if let Some(job) = jobs.remove(&id) {
-                    // Nobody waits for a dropped job.
-                    let _sent = job.end.send(Finished { outcome, usage, took, dirs, copied });
-                }
-            }
-        }
     }
 }
 

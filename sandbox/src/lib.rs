@@ -14,6 +14,9 @@ mod copy;
 mod error;
 mod filter;
 mod finished;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod helper;
 mod limits;
 mod meter;
@@ -29,6 +32,7 @@ mod stage;
 mod steps;
 mod sys;
 mod usage;
+mod waiting;
 mod walk;
 mod wall;
 mod wire;

@@ -41,7 +41,8 @@ pub(crate) struct Meter {
     walked: Measured,
     peak: Sample,
     next: Instant,
-    next_report: Instant,
+    /// `None`: never.
+    next_report: Option<Instant>,
     report_every: Duration,
 }
 
@@ -79,14 +80,14 @@ impl Meter {
             walked: base,
             peak: Sample::default(),
             next: started + ALERT,
-            next_report: started + report_every,
+            next_report: started.checked_add(report_every),
             report_every,
         }
     }
 
     /// When to look again.
     pub(crate) fn next(&self) -> Instant {
-        self.next.min(self.next_report)
+        self.next_report.map_or(self.next, |report| report.min(self.next))
     }
 
     /// Takes what a walk through the scratch found.
@@ -105,9 +106,9 @@ impl Meter {
             || half(sample.scratch_b, Some(self.limits.scratch_b))
             || half(sample.scratch_files, Some(self.limits.scratch_files));
         self.next = Instant::now() + if alert { ALERT } else { CALM }.max(took * SHARE);
-        let report = (now >= self.next_report).then_some(sample);
+        let report = self.next_report.is_some_and(|next| next <= now).then_some(sample);
         if report.is_some() {
-            self.next_report = now + self.report_every;
+            self.next_report = now.checked_add(self.report_every);
         }
         let told = group.and_then(JailGroup::passed);
         Look { passed: told.or_else(|| passed(&sample, &self.limits)), report }
@@ -188,11 +189,11 @@ impl Meter {
                 Some(String::from_utf8_lossy(&text).into_owned())
             };
             let Some(times) = file("stat").as_deref().and_then(cpu_times) else { continue };
-            all.user += times.0;
-            all.system += times.1;
+            all.user = all.user.saturating_add(times.0);
+            all.system = all.system.saturating_add(times.1);
             if let Some((memory_b, threads)) = file("status").as_deref().map(held) {
-                all.memory_b += memory_b;
-                all.pids += threads;
+                all.memory_b = all.memory_b.saturating_add(memory_b);
+                all.pids = all.pids.saturating_add(threads);
             }
         }
         Ok(all)
@@ -216,7 +217,7 @@ fn passed(sample: &Sample, limits: &Limits) -> Option<Limit> {
 
 /// CPU times of a process and the children it has waited for, user and system, from
 /// `/proc/PID/stat` (`proc_pid_stat(5)`: fields 14 to 17, in clock ticks).
-fn cpu_times(stat: &str) -> Option<(Duration, Duration)> {
+pub(crate) fn cpu_times(stat: &str) -> Option<(Duration, Duration)> {
     // The second field is the program's name in parentheses, which may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut ticks = rest.split_ascii_whitespace().skip(11).map_while(|field| field.parse().ok());
@@ -226,18 +227,19 @@ fn cpu_times(stat: &str) -> Option<(Duration, Duration)> {
         let per_second = clock_ticks_per_second().max(1);
         Duration::from_millis(ticks.saturating_mul(1000) / per_second)
     };
-    Some((span(user + children_user), span(system + children_system)))
+    let both = |own: u64, children: u64| span(own.saturating_add(children));
+    Some((both(user, children_user), both(system, children_system)))
 }
 
 /// Bytes of memory that only a process's end gives back, and threads, from `/proc/PID/status`
 /// (`proc_pid_status(5)`, in KiB). A zombie has no memory and one thread.
-fn held(status: &str) -> (u64, u64) {
+pub(crate) fn held(status: &str) -> (u64, u64) {
     let field = |name: &str| -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
     };
-    let kib = field("RssAnon") + field("RssShmem") + field("VmPTE");
-    (kib * 1024, field("Threads").max(1))
+    let kib = ["RssAnon", "RssShmem", "VmPTE"].map(field).into_iter().fold(0, u64::saturating_add);
+    (kib.saturating_mul(1024), field("Threads").max(1))
 }
 
 #[cfg(test)]

@@ -287,7 +287,7 @@ fn try_inside() -> Result<Vec<Layer>, Errno> {
         }
         Cloned::Parent { pid, pidfd: _ } => {
             drop(theirs);
-            let answer = wire::receive(&ours)?;
+            let answer = wire::receive(&ours, wire::MAX_MESSAGE_B)?;
             sys::process::reap(pid)?;
             answer.map(|(layers, _fds)| layers).ok_or(Errno::PIPE)
         }

@@ -169,7 +169,7 @@ impl Server {
             }
             self.look_at_jails()?;
             if asked {
-                match wire::receive::<ToHelper>(&self.daemon)? {
+                match wire::receive::<ToHelper>(&self.daemon, wire::MAX_MESSAGE_B)? {
                     None => return Ok(()),
                     Some((ToHelper::Run { id, console }, fds)) => self.start(id, console, fds)?,
                     Some((ToHelper::Kill { id }, _)) => self.kill(id)?,
@@ -277,7 +277,7 @@ impl Server {
     fn hear(&mut self, index: usize) -> Result<(), Errno> {
         let jail = &mut self.jails[index];
         let Some(connection) = &jail.connection else { return Ok(()) };
-        match wire::receive(connection) {
+        match wire::receive(connection, wire::MAX_FROM_JAIL_B) {
             Ok(Some((FromJail::Dirs { copied, base }, fds))) => {
                 jail.copied = copied;
                 if let Ok(fds) = <[OwnedFd; 4]>::try_from(fds) {
@@ -468,7 +468,14 @@ fn read_spec(file: OwnedFd) -> Result<JailSpec, Errno> {
     File::from(file)
         .read_to_end(&mut bytes)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    serde_json::from_slice(&bytes).map_err(|_| Errno::BADMSG)
+    decode_spec(&bytes)
+}
+
+/// The spec that these bytes are, if it is one of a jail that can be.
+pub(crate) fn decode_spec(bytes: &[u8]) -> Result<JailSpec, Errno> {
+    let spec: JailSpec = wire::decode(bytes)?;
+    spec.check().map_err(|_| Errno::INVAL)?;
+    Ok(spec)
 }
 
 fn timespec(duration: Duration) -> Timespec {

@@ -88,7 +88,7 @@ impl Walk {
 
     /// Ends the walk: what it found and how long it took.
     pub(crate) fn end(self) -> (Measured, Duration) {
-        let answer = wire::receive::<Option<Measured>>(&self.answer);
+        let answer = wire::receive::<Option<Measured>>(&self.answer, wire::MAX_FROM_JAIL_B);
         let _reaped = sys::process::reap(self.pid);
         let measured = match answer {
             Ok(Some((Some(measured), _))) => measured,

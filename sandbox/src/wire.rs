@@ -54,7 +54,9 @@ pub(crate) enum FromJail {
 }
 
 /// No message is longer. What could be (specs) travels in a file.
-const MAX_MESSAGE_B: usize = 64 * 1024;
+pub(crate) const MAX_MESSAGE_B: usize = 64 * 1024;
+/// No message of a jail is longer, so what the helper tells the daemon of it always fits.
+pub(crate) const MAX_FROM_JAIL_B: usize = MAX_MESSAGE_B / 2;
 /// No message has more descriptors.
 const MAX_FDS: usize = 4;
 
@@ -63,13 +65,23 @@ pub(crate) fn connection() -> Result<(OwnedFd, OwnedFd), Errno> {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }
 
+/// The bytes of a message.
+pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>, Errno> {
+    serde_json::to_vec(message).map_err(|_| Errno::INVAL)
+}
+
+/// The message that these bytes are.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Errno> {
+    serde_json::from_slice(bytes).map_err(|_| Errno::BADMSG)
+}
+
 /// Sends one message.
 pub(crate) fn send(
     to: impl AsFd,
     message: &impl Serialize,
     fds: &[BorrowedFd<'_>],
 ) -> Result<(), Errno> {
-    let bytes = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
+    let bytes = encode(message)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -80,11 +92,12 @@ pub(crate) fn send(
     Ok(())
 }
 
-/// Receives one message; `None` when the other side is gone.
+/// Receives one message of at most so many bytes; `None` when the other side is gone.
 pub(crate) fn receive<T: DeserializeOwned>(
     from: impl AsFd,
+    most_b: usize,
 ) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
-    let mut bytes = vec![0; MAX_MESSAGE_B];
+    let mut bytes = vec![0; most_b];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let from = from.as_fd();
@@ -106,6 +119,5 @@ pub(crate) fn receive<T: DeserializeOwned>(
     if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
         return Err(Errno::MSGSIZE);
     }
-    let message = serde_json::from_slice(&bytes[..received.bytes]).map_err(|_| Errno::BADMSG)?;
-    Ok(Some((message, fds)))
+    Ok(Some((decode(&bytes[..received.bytes])?, fds)))
 }

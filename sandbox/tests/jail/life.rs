@@ -264,6 +264,30 @@ fn a_jail_that_cannot_be_built_says_where_it_stopped() {
 }
 
 #[test]
+fn however_long_a_name_is_the_failure_is_told() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("true");
+        spec.root = format!("/{}", "long/".repeat(40_000)).into();
+        let Outcome::SetupFailed(failure) = kit.run(&spec).finished.outcome else {
+            panic!("the jail ran");
+        };
+        assert_eq!(failure.errno, rustix::io::Errno::NAMETOOLONG.raw_os_error());
+        assert!(failure.op.starts_with("lay /long/long/"), "{}", failure.op);
+        assert!(kit.helper.is_alive());
+    });
+}
+
+#[test]
+fn samples_may_be_asked_for_in_a_time_that_never_comes() {
+    as_each_user(|kit| {
+        let mut spec = kit.spec("echo done");
+        spec.sample_every = Duration::MAX;
+        assert_eq!(kit.run(&spec).succeeded(), "done\n");
+        assert!(kit.helper.is_alive());
+    });
+}
+
+#[test]
 fn a_spec_that_makes_no_sense_starts_nothing() {
     as_each_user(|kit| {
         let mut spec = kit.spec("true");

@@ -85,7 +85,7 @@ impl Bench {
         let peers: [(&str, &dyn Fn() -> Command); 3] = [
             ("unshare", &unshare),
             ("bwrap", &|| self.bwrap(root)),
-            ("nothing around it", &|| Command::new(TRUE)),
+            ("plain `true`", &|| Command::new(TRUE)),
         ];
         for (name, command) in peers {
             match time(name, command()) {
