@@ -35,7 +35,8 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 const STACK_B: u64 = 8 << 20;
 
 /// What the hard limits of the caller must allow for every build to have the same; `None`: no limit.
-pub(crate) const CONTRACT: [(Resource, Option<u64>); 7] = [
+pub(crate) const CONTRACT: [(Resource, Option<u64>); 8] = [
+    (Resource::Core, Some(1)),
     (Resource::Stack, Some(STACK_B)),
     (Resource::Nofile, Some(4096)),
     (Resource::Fsize, None),

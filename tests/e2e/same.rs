@@ -119,7 +119,7 @@ fn how_the_daemon_is_started_is_not_seen() {
     let place = Place::new();
     let shell = "umask 077; cd /usr; exec 7</dev/null 9</etc/passwd; trap '' INT HUP PIPE TERM USR1; \
                  ulimit -S -n 200; ulimit -S -s 4096; ulimit -S -l 8; ulimit -S -t 5000; \
-                 ulimit -S -v 90000000; ulimit -S -f 9000000; ulimit -H -c 0; \
+                 ulimit -S -v 90000000; ulimit -S -f 9000000; \
                  TZ=Asia/Kathmandu LANG=tr_TR.UTF-8 HOME=/nonexistent exec \"$0\" \"$@\"";
     let blocked = "import os, signal, sys\n\
                    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n\
