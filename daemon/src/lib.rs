@@ -6,6 +6,9 @@ mod command;
 mod config;
 mod contract;
 mod engine;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod problem;
 mod serve;
 mod service;

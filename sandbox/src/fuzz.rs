@@ -177,6 +177,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_daemon_can_be_told_of_the_longest_message_of_a_jail() {
+        let message = |op: &str| {
+            let failure = format!(r#"{{"index":0,"op":"{op}","errno":1}}"#);
+            let usage = r#"[[0,0],[0,0],0,0,0,0,"sampled"]"#;
+            format!(r#"{{"Over":{{"outcome":{{"SetupFailed":{failure}}},"usage":{usage}}}}}"#)
+        };
+        let room = MAX_FROM_JAIL_B - message("").len();
+        assert!(from_jail(message(&"x".repeat(room)).as_bytes()));
+        assert!(!from_jail(message(&"x".repeat(room + 1)).as_bytes()));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {

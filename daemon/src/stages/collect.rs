@@ -225,9 +225,11 @@ fn host(action: &'static str, path: &str, source: std::io::Error) -> EngineError
 /// The `.config` in the directory `below` the source of a finished jail.
 pub(crate) fn read_config(src: OwnedFd, below: &str) -> std::io::Result<String> {
     let dir = open_root(src, below)?;
-    if !dir.symlink_metadata(".config")?.is_file() {
+    let meta = dir.symlink_metadata(".config")?;
+    if !meta.is_file() {
         return Err(std::io::Error::other(".config is not a regular file"));
     }
+    grant(&dir, ".config", &meta, 0o600)?;
     let file: File = dir.open(".config")?;
     let mut text = Vec::new();
     file.take(CONFIG_MAX_B + 1).read_to_end(&mut text)?;
