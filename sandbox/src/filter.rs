@@ -129,6 +129,16 @@ fn sockets() -> Vec<Denial> {
     vec![family, kind, protocol]
 }
 
+const BUFFERS: [c_int; 4] =
+    [libc::SO_SNDBUF, libc::SO_RCVBUF, libc::SO_SNDBUFFORCE, libc::SO_RCVBUFFORCE];
+
+/// Leaves the buffers of sockets, whose memory is no process's, as they are: the caller is told that it
+/// was done, for programs ask for it only to be faster.
+fn buffer_of_socket(option: c_int) -> Denial {
+    let tests = [is(1, libc::SOL_SOCKET.cast_unsigned()), is(2, option.cast_unsigned())];
+    Denial { tests: tests.to_vec(), errno: 0 }
+}
+
 /// The calls that are denied for some arguments. The busiest come first: they cost the most.
 fn conditional() -> Vec<Rule> {
     let device = |argument| {
@@ -148,6 +158,9 @@ fn conditional() -> Vec<Rule> {
             // TIOCSTI and TIOCLINUX type into a terminal, TIOCSETD has the kernel load line disciplines.
             [0x5412, 0x541C, 0x5423].map(|request| when(&[is(1, request)])).to_vec(),
         ),
+        // Pipes as large as they are: their pages are no process's.
+        (libc::SYS_fcntl, vec![when(&[is(1, libc::F_SETPIPE_SZ.cast_unsigned())])]),
+        (libc::SYS_setsockopt, BUFFERS.map(buffer_of_socket).to_vec()),
         (libc::SYS_clone, vec![when(&[any(0, NEW_NAMESPACE)])]),
         (libc::SYS_socket, sockets()),
         (libc::SYS_socketpair, sockets()),
@@ -255,6 +268,7 @@ fn absent() -> Vec<c_long> {
         libc::SYS_memfd_create,
         MEMFD_SECRET,
         libc::SYS_shmget,
+        libc::SYS_vmsplice,
         // Their number is one for the whole machine.
         libc::SYS_io_setup,
         libc::SYS_io_destroy,
@@ -274,6 +288,8 @@ fn rules() -> Vec<Rule> {
     let mut rules = conditional();
     rules.extend(never().into_iter().map(always(libc::EPERM)));
     rules.extend(absent().into_iter().map(always(libc::ENOSYS)));
+    // Space without bytes, faster than any count of it could be. The C library writes zeros instead.
+    rules.push(always(libc::EOPNOTSUPP)(libc::SYS_fallocate));
     rules
 }
 
@@ -470,6 +486,19 @@ mod tests {
         assert_eq!(personality(0x004_0000), ALLOW);
         assert_eq!(personality(0), EPERM);
         assert_eq!(personality(8), EPERM);
+    }
+
+    #[test]
+    fn memory_of_pipes_and_sockets_stays_small() {
+        let [level, buffer, linger] =
+            [libc::SOL_SOCKET, libc::SO_SNDBUF, libc::SO_LINGER].map(|it| it.unsigned_abs().into());
+        let done = libc::SECCOMP_RET_ERRNO;
+        assert_eq!(call(libc::SYS_setsockopt, [0, level, buffer, 0, 0, 0]), done);
+        assert_eq!(call(libc::SYS_setsockopt, [0, level, linger, 0, 0, 0]), ALLOW);
+        assert_eq!(call(libc::SYS_setsockopt, [0, 6, buffer, 0, 0, 0]), ALLOW);
+        assert_eq!(call(libc::SYS_fcntl, [0, 1031, 1 << 20, 0, 0, 0]), EPERM);
+        assert_eq!(call(libc::SYS_fcntl, [0, 3, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(call(libc::SYS_vmsplice, [0; 6]), ENOSYS);
     }
 
     #[test]

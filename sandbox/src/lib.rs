@@ -18,6 +18,7 @@ mod finished;
 #[doc(hidden)]
 pub mod fuzz;
 mod helper;
+mod host;
 mod limits;
 mod meter;
 mod ops;

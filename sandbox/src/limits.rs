@@ -50,4 +50,8 @@ pub enum Limit {
     Pids,
     /// [`Limits::memory_b`].
     Memory,
+    /// The machine has almost no memory left: some of what a jail holds belongs to no process.
+    HostMemory,
+    /// The file system of a scratch on disk has almost no room left.
+    HostDisk,
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Dir, Mode, OFlags, openat},
+    fs::{Dir, Mode, OFlags, fstatvfs, openat},
     io::Errno,
     param::clock_ticks_per_second,
 };
@@ -23,6 +23,9 @@ use crate::{
 const CALM: Duration = Duration::from_millis(250);
 /// How often one is looked at that holds more than half of what it may.
 const ALERT: Duration = Duration::from_millis(20);
+/// The part of a file system that stays free, and the most that does.
+const DISK_SHARE: u64 = 50;
+const DISK_MOST_B: u64 = 1 << 30;
 /// Looking takes at most this part of the time.
 const SHARE: u32 = 50;
 
@@ -90,6 +93,11 @@ impl Meter {
         self.next_report.map_or(self.next, |report| report.min(self.next))
     }
 
+    /// What it held of the machine's memory when it was last looked at, or before.
+    pub(crate) fn holds_b(&self) -> u64 {
+        self.peak.memory_b.saturating_add(self.peak.scratch_b)
+    }
+
     /// Takes what a walk through the scratch found.
     pub(crate) fn walked(&mut self, measured: Measured) {
         self.walked = measured;
@@ -111,7 +119,8 @@ impl Meter {
             self.next_report = now.checked_add(self.report_every);
         }
         let told = group.and_then(JailGroup::passed);
-        Look { passed: told.or_else(|| passed(&sample, &self.limits)), report }
+        let full = || self.disk_is_full().then_some(Limit::HostDisk);
+        Look { passed: told.or_else(|| passed(&sample, &self.limits)).or_else(full), report }
     }
 
     /// Ends the measuring when every process is dead: what was used, and the limit that was passed.
@@ -148,7 +157,7 @@ impl Meter {
                 Place::Disk => 0,
             }),
             // A process that ends while it is looked at is no error.
-            None => self.processes().unwrap_or_default(),
+            None => self.processes(scratch).unwrap_or_default(),
         };
         let Level { user, system, memory_b, pids } = level;
         let sample = Sample {
@@ -170,8 +179,33 @@ impl Meter {
         sample
     }
 
-    /// Adds up all processes of the jail.
-    fn processes(&self) -> Result<Level, Errno> {
+    /// Adds up all processes of the jail. Pages that several share count for each of them, so a sum that
+    /// passes the limit is made again, exactly and slowly.
+    fn processes(&self, scratch: Measured) -> Result<Level, Errno> {
+        let mut all = self.add_up(|file| file("status").as_deref().map(held))?;
+        if self.limits.memory_b.is_some_and(|limit| all.memory_b > limit) {
+            let threads = all.pids;
+            let shares = self.add_up(|file| {
+                let exact = file("smaps_rollup").as_deref().and_then(share);
+                // One that ends has none.
+                exact.map(|share_b| (share_b.0, share_b.1))
+            })?;
+            // Files of the scratch that are mapped are no memory of the processes.
+            let shared_b = match self.scratch.1 {
+                Place::Memory => shares.pids.saturating_sub(scratch.bytes),
+                Place::Disk => shares.pids,
+            };
+            all.memory_b = shares.memory_b + shared_b;
+            all.pids = threads;
+        }
+        Ok(all)
+    }
+
+    /// Adds up two numbers of each process of the jail, besides its CPU time.
+    fn add_up(
+        &self,
+        of_one: impl Fn(&dyn Fn(&str) -> Option<String>) -> Option<(u64, u64)>,
+    ) -> Result<Level, Errno> {
         let mut all = Level::default();
         for entry in Dir::read_from(&self.proc)? {
             let entry = entry?;
@@ -191,12 +225,22 @@ impl Meter {
             let Some(times) = file("stat").as_deref().and_then(cpu_times) else { continue };
             all.user = all.user.saturating_add(times.0);
             all.system = all.system.saturating_add(times.1);
-            if let Some((memory_b, threads)) = file("status").as_deref().map(held) {
-                all.memory_b = all.memory_b.saturating_add(memory_b);
-                all.pids = all.pids.saturating_add(threads);
+            if let Some((memory_b, threads)) = of_one(&file) {
+                all.memory_b += memory_b;
+                all.pids += threads;
             }
         }
         Ok(all)
+    }
+
+    /// Whether the file system of a scratch on disk is almost full.
+    fn disk_is_full(&self) -> bool {
+        let (dir, Place::Disk) = &self.scratch else { return false };
+        fstatvfs(dir).is_ok_and(|stat| {
+            let all_b = stat.f_blocks.saturating_mul(stat.f_frsize);
+            let free_b = stat.f_bavail.saturating_mul(stat.f_frsize);
+            free_b < (all_b / DISK_SHARE).min(DISK_MOST_B)
+        })
     }
 }
 
@@ -231,6 +275,16 @@ pub(crate) fn cpu_times(stat: &str) -> Option<(Duration, Duration)> {
     Some((both(user, children_user), both(system, children_system)))
 }
 
+/// A process's share of private and of shared memory in bytes, from `/proc/PID/smaps_rollup`
+/// (`proc_pid_smaps(5)`, in KiB); `None` where it has none or may not be asked.
+fn share(rollup: &str) -> Option<(u64, u64)> {
+    let field = |name: &str| -> Option<u64> {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line?.split_ascii_whitespace().next()?.parse().ok()
+    };
+    Some((field("Pss_Anon")? * 1024, field("Pss_Shmem")? * 1024))
+}
+
 /// Bytes of memory that only a process's end gives back, and threads, from `/proc/PID/status`
 /// (`proc_pid_status(5)`, in KiB). A zombie has no memory and one thread.
 pub(crate) fn held(status: &str) -> (u64, u64) {
@@ -263,6 +317,14 @@ mod tests {
         assert_eq!(held(status), (124 * 1024, 7));
         assert_eq!(held("Name:\tgone\nState:\tZ (zombie)\nThreads:\t1\n"), (0, 1));
         assert_eq!(held("RssAnon:\nThreads:\tmany"), (0, 1));
+    }
+
+    #[test]
+    fn a_share_is_private_or_shared() {
+        let rollup = "5555-7fff ---p 00000000 00:00 0 [rollup]\nRss: 900 kB\nPss: 300 kB\n\
+                      Pss_Dirty: 1 kB\nPss_Anon: 100 kB\nPss_File: 150 kB\nPss_Shmem: 50 kB\n";
+        assert_eq!(share(rollup), Some((100 * 1024, 50 * 1024)));
+        assert_eq!(share(""), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::{
     cgroup::{Cgroup, JailGroup},
     child::{self, CONTRACT, Child, Identity},
     console::ConsoleKind,
-    filter,
+    filter, host,
     meter::{Look, Meter, Place},
     probe,
     sys::{
@@ -61,6 +61,9 @@ pub fn helper_main_if_asked() {
     std::process::exit(status);
 }
 
+/// How often to look how much memory is left, and how long to wait for what a killed jail gives back.
+const GUARD_PAUSE: Duration = Duration::from_millis(100);
+const GUARD_REST: Duration = Duration::from_millis(500);
 /// A scratch on disk is measured this long after the start, and then with such pauses.
 const FIRST_WALK: Duration = Duration::from_millis(500);
 const WALK_PAUSE: Duration = Duration::from_secs(1);
@@ -83,6 +86,7 @@ fn serve(cgroup: Option<&Path>) -> Result<(), Errno> {
         outside: Identity { uid: geteuid(), gid: getegid() },
         cgroup: cgroup.map(Cgroup::at),
         jails: Vec::new(),
+        next_guard: Instant::now(),
     };
     // Compiled here, every jail inherits it.
     let _compiled = &*filter::PROGRAM;
@@ -108,6 +112,8 @@ struct Server {
     outside: Identity,
     cgroup: Option<Cgroup>,
     jails: Vec<Jail>,
+    /// When to look again how much memory the machine has left.
+    next_guard: Instant,
 }
 
 /// A jail whose first process has not been waited for.
@@ -280,8 +286,11 @@ impl Server {
         match wire::receive(connection, wire::MAX_FROM_JAIL_B) {
             Ok(Some((FromJail::Dirs { copied, base }, fds))) => {
                 jail.copied = copied;
-                if let Ok(fds) = <[OwnedFd; 4]>::try_from(fds) {
-                    jail.measure(fds, base)?;
+                let measured =
+                    <[OwnedFd; 4]>::try_from(fds).is_ok_and(|fds| jail.measure(fds, base).is_ok());
+                // Nobody would see it pass a limit.
+                if !measured {
+                    jail.kill(Outcome::Lost { signal: 0 })?;
                 }
             }
             Ok(Some((FromJail::Over { outcome, usage }, _))) => {
@@ -329,6 +338,26 @@ impl Server {
             if let Some(limit) = passed {
                 jail.kill(Outcome::Exceeded(limit))?;
             }
+        }
+        self.guard_memory(now)
+    }
+
+    /// Kills the largest jail when the machine has almost no memory left. Some memory belongs to no
+    /// process (what is in sockets and pipes, shared memory that was let go), so that only a control
+    /// group could say whose it is.
+    fn guard_memory(&mut self, now: Instant) -> Result<(), Errno> {
+        if self.next_guard > now {
+            return Ok(());
+        }
+        self.next_guard = now + GUARD_PAUSE;
+        let counted = |jail: &&mut Jail| {
+            jail.group.is_none() && jail.meter.is_some() && !jail.told && jail.killed.is_none()
+        };
+        let holds = |jail: &&mut Jail| jail.meter.as_ref().map_or(0, Meter::holds_b);
+        let largest = self.jails.iter_mut().filter(counted).max_by_key(holds);
+        if let Some(jail) = largest.filter(|_| host::memory_is_low()) {
+            self.next_guard = now + GUARD_REST;
+            jail.kill(Outcome::Exceeded(Limit::HostMemory))?;
         }
         Ok(())
     }
@@ -400,10 +429,24 @@ impl Jail {
     fn begin_walk(&mut self, now: Instant) {
         let Some(walks) = &mut self.walks else { return };
         if walks.now.is_none() && walks.next <= now {
-            match Walk::start(&walks.dir, &walks.proc, &walks.user) {
+            match Walk::start(&walks.dir, Some(&walks.proc), &walks.user) {
                 Ok(walk) => walks.now = Some(walk),
                 Err(_) => self.take_walk(Measured::TOO_MUCH, Duration::ZERO),
             }
+        }
+    }
+
+    /// Measures a scratch on disk when every process is dead.
+    fn measure_at_last(&mut self) {
+        self.end_walk();
+        let last = self.walks.as_ref().map(|walks| Walk::start(&walks.dir, None, &walks.user));
+        match last {
+            Some(Ok(walk)) => {
+                let (measured, took) = walk.end();
+                self.take_walk(measured, took);
+            }
+            Some(Err(_)) => self.take_walk(Measured::TOO_MUCH, Duration::ZERO),
+            None => {}
         }
     }
 
@@ -445,6 +488,9 @@ fn namespaces(spec: &JailSpec) -> Vec<Namespace> {
 fn tell(daemon: &OwnedFd, jail: &mut Jail, outcome: Outcome, usage: Usage) -> Result<(), Errno> {
     if std::mem::replace(&mut jail.told, true) {
         return Ok(());
+    }
+    if jail.killed.is_none() {
+        jail.measure_at_last();
     }
     let (usage, passed) = match jail.meter.take() {
         Some(meter) => meter.end(usage, jail.group.as_ref()),

@@ -66,14 +66,22 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Starts to measure `dir`, as the jail whose user namespace is `user` and whose `/proc` is `proc`.
-    pub(crate) fn start(dir: &OwnedFd, proc: &OwnedFd, user: &OwnedFd) -> Result<Self, Errno> {
+    /// Starts to measure `dir`, as the jail whose user namespace is `user`, and what the processes in
+    /// `proc` hold without a name.
+    pub(crate) fn start(
+        dir: &OwnedFd,
+        proc: Option<&OwnedFd>,
+        user: &OwnedFd,
+    ) -> Result<Self, Errno> {
         let (answer, theirs) = wire::connection()?;
         match clone_into(&[], None)? {
             Cloned::Child => {
                 let measured =
                     move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User))
-                        .and_then(|()| Ok(measure(dir)?.and(unnamed(proc)?)));
+                        .and_then(|()| {
+                            let unnamed = proc.map(unnamed).transpose()?.unwrap_or_default();
+                            Ok(measure(dir)?.and(unnamed))
+                        });
                 let sent = wire::send(&theirs, &measured.ok(), &[]);
                 exit_now(i32::from(sent.is_err()))
             }

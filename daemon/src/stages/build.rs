@@ -72,12 +72,14 @@ pub(crate) fn build(
     order: &Order,
 ) -> Result<Outcome, Problem> {
     match make(engine, flight, order)? {
-        Made::Artifacts { tree, log, usage, mut phases, notes } => {
-            let (row, _) = flight.phase("store", "", || {
-                let mut record = record(order, std::mem::take(&mut phases), usage);
+        Made::Artifacts { tree, log, usage, phases, notes } => {
+            let (mut row, _) = flight.phase("store", "", || {
+                let mut record = record(order, phases.clone(), usage.clone());
                 record.warnings.extend(notes);
                 Ok(engine.store.commit(&record, &tree, Some(log))?)
             })?;
+            // The row may be that of an earlier build; what is told is of this one.
+            (row.record.phases, row.record.usage) = (phases, usage);
             if row.tree != tree.id() {
                 flight.notice(
                     "irreproducible",

@@ -90,6 +90,14 @@ pub(crate) fn exceeded(limit: Limit, spec: &JailSpec, usage: &Usage) -> (&'stati
             "scratch",
             size(limits.scratch_b),
         ),
+        Limit::HostMemory => (
+            "host-memory",
+            "the machine had almost no memory left, and this was the largest build".to_owned(),
+        ),
+        Limit::HostDisk => (
+            "host-disk",
+            "the file system of the state directory had almost no room left".to_owned(),
+        ),
         Limit::ScratchFiles => passed(
             format!("it made {} files", usage.scratch_files_peak),
             "scratch-files",

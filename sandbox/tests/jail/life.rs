@@ -215,6 +215,34 @@ fn memory_that_is_shared_counts() {
 }
 
 #[test]
+fn memory_that_processes_share_counts_once() {
+    as_each_user(|kit| {
+        let hold = "python3 -c 'import os, time\nx = bytearray(b\"x\") * (60 << 20)\n\
+                    [os.fork() or (time.sleep(2), os._exit(0)) for i in range(3)]\ntime.sleep(1)'";
+        let mut spec = kit.spec(hold);
+        spec.limits.memory_b = Some(110 << 20);
+        let ran = kit.run(&spec);
+        assert_eq!(ran.finished.outcome, Outcome::Succeeded, "{:?}", ran.finished.usage);
+        spec.limits.memory_b = Some(50 << 20);
+        assert_eq!(kit.run(&spec).finished.outcome, Outcome::Exceeded(Limit::Memory));
+    });
+}
+
+#[test]
+fn files_that_are_mapped_are_scratch_and_no_memory() {
+    as_each_user(|kit| {
+        let map = "python3 -c 'import mmap, time\nf = open(\"/tmp/x\", \"w+b\")\n\
+                   f.write(bytes(60 << 20)); f.flush()\n\
+                   m = [mmap.mmap(f.fileno(), 0) for i in range(3)]\n\
+                   [len(x[:]) for x in m]; time.sleep(1)'";
+        let mut spec = kit.spec(map);
+        spec.limits = Limits { memory_b: Some(150 << 20), scratch_b: 80 << 20, ..spec.limits };
+        let ran = kit.run(&spec);
+        assert_eq!(ran.finished.outcome, Outcome::Succeeded, "{:?}", ran.finished.usage);
+    });
+}
+
+#[test]
 fn samples_tell_what_a_jail_holds_while_it_runs() {
     as_each_user(|kit| {
         let script = "head -c 5000000 /dev/zero > /tmp/x; perl -e '$x = \"x\" x (64 << 20); \

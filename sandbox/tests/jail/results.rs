@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use kbs_sandbox::{JailSpec, Outcome, ResultDirs, Scratch, remove_scratch};
+use kbs_sandbox::{JailSpec, Limit, Outcome, ResultDirs, Scratch, remove_scratch};
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::kit::{Kit, as_each_user, first_line, kits, read};
@@ -115,6 +115,33 @@ fn a_file_in_a_scratch_directory_is_limited() {
         spec.limits.scratch_b = 1 << 20;
         spec.steps = vec![crate::kit::step(&["sh", "-c", "head -c 3000000 /dev/zero > /tmp/x"])];
         assert_ne!(kit.run(&spec).finished.outcome, Outcome::Succeeded);
+    });
+}
+
+#[test]
+fn a_scratch_directory_that_was_filled_in_an_instant_is_too_full_all_the_same() {
+    as_each_user(|kit| {
+        let [_, mut spec] = both_scratches(kit);
+        spec.limits.scratch_b = 4 << 20;
+        let fill = "for i in 1 2 3 4 5; do head -c 2000000 /dev/zero > /build/out/$i; done";
+        spec.steps = vec![crate::kit::step(&["sh", "-c", fill])];
+        let finished = kit.run(&spec).finished;
+        assert_eq!(finished.outcome, Outcome::Exceeded(Limit::Scratch));
+        assert!(finished.usage.scratch_peak_b >= 10_000_000, "{:?}", finished.usage);
+    });
+}
+
+#[test]
+fn space_cannot_be_taken_without_writing() {
+    as_each_user(|kit| {
+        let script = "import os; f = os.open(\"/tmp/x\", os.O_CREAT | os.O_WRONLY)\n\
+                      os.posix_fallocate(f, 0, 1 << 20); print(os.fstat(f).st_size)\n\
+                      import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n\
+                      print(libc.syscall(285, f, 0, 0, 1 << 30), ctypes.get_errno())";
+        let spec = kit.spec(&format!("python3 -c '{script}'"));
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(kit.run(&spec).succeeded(), "1048576\n-1 95\n");
+        }
     });
 }
 
