@@ -261,7 +261,7 @@ fn numbers() -> BTreeMap<&'static str, i64> {
         SYS_process_vm_writev SYS_ptrace SYS_reboot SYS_request_key SYS_sched_setscheduler
         SYS_sethostname SYS_setns SYS_setxattr SYS_shmget SYS_shmat SYS_swapon SYS_syslog SYS_tgkill
         SYS_umount2 SYS_unshare SYS_userfaultfd SYS_utimensat SYS_prlimit64 SYS_msgget SYS_semget
-        SYS_mq_open SYS_msgsnd SYS_timer_create
+        SYS_mq_open SYS_msgsnd SYS_timer_create SYS_io_setup SYS_vmsplice
     );
     let named = named.into_iter().map(|(name, number)| (name.trim_start_matches("SYS_"), number));
     named.chain(NEW_CALLS).collect()
