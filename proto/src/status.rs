@@ -20,6 +20,21 @@ pub fn to_status(error: &(impl Help + ?Sized)) -> Status {
     from_parts(error.class(), &links.join("\n"), error.help())
 }
 
+/// A message and its help travel in headers, twice and escaped, of which a client takes 16 KiB.
+const MESSAGE_MOST_B: usize = 3 << 10;
+const HELP_MOST_B: usize = 3 << 9;
+
+/// The beginning and the end of a text that is too long, and how much is left out.
+fn fit(text: &str, most_b: usize) -> std::borrow::Cow<'_, str> {
+    if text.len() <= most_b {
+        return text.into();
+    }
+    let head = text.floor_char_boundary(most_b / 3);
+    let tail = text.ceil_char_boundary(text.len() - most_b / 2);
+    let (left_out, shown) = (tail - head, (&text[..head], &text[tail..]));
+    format!("{} [{left_out} bytes are left out] {}", shown.0, shown.1).into()
+}
+
 /// Makes a status of its parts; `message` has one line per link of the chain, outermost first.
 pub fn from_parts(class: Class, message: &str, help: Option<String>) -> Status {
     let (code, reason) = match class {
@@ -30,11 +45,13 @@ pub fn from_parts(class: Class, message: &str, help: Option<String>) -> Status {
         Class::Cancelled => (Code::Cancelled, "CANCELLED"),
         Class::Bug => (Code::Internal, "BUG"),
     };
+    let message = fit(message, MESSAGE_MOST_B);
+    let help = help.map(|help| fit(&help, HELP_MOST_B).into_owned());
     let details = match help {
         Some(help) => ErrorDetails::with_error_info(reason, DOMAIN, [(HELP.to_owned(), help)]),
         None => ErrorDetails::with_error_info(reason, DOMAIN, <[(String, String); 0]>::default()),
     };
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, message.into_owned(), details)
 }
 
 /// What a client reads of a status.
@@ -76,6 +93,21 @@ pub fn from_status(status: &Status) -> Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_fits_into_headers_whatever_is_in_it() {
+        let long = format!("cannot use /{}: why", "ä/".repeat(30_000));
+        let status = from_parts(Class::User, &long, Some(long.clone()));
+        assert!(status.message().len() < 4096 && status.details().len() < 8192);
+        let Remote { chain, help, .. } = from_status(&status);
+        let fits = |text: &str| {
+            text.starts_with("cannot use /ä")
+                && text.ends_with(": why")
+                && text.contains("left out")
+        };
+        assert!(fits(&chain[0]) && fits(&help.unwrap()), "{chain:?}");
+        assert_eq!(fit("short", 5), "short");
+    }
 
     #[test]
     fn class_chain_and_help_survive_the_wire() {

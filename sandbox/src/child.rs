@@ -318,6 +318,8 @@ fn limit_user() {
         // that is no process's.
         ("sys/kernel/msgmni", "64"),
         ("sys/kernel/sem", "32 4096 32 128"),
+        // Of the jail's own network: it would connect past Landlock.
+        ("sys/net/ipv4/tcp_fastopen", "0"),
         ("self/oom_score_adj", "500"),
         ("self/coredump_filter", "0x33"),
     ]);
