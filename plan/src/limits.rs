@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::{ByteSize, Span};
 
+/// Fewest open files with which shells and compilers run.
+const OPEN_FILES_MIN: u64 = 32;
+/// Most jobs: make hands them out through a pipe, which must hold them all.
+pub const JOBS_MAX: u32 = 4096;
+
 /// Limits a spec or the daemon's configuration sets; `None` leaves the choice to the next one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -22,7 +27,7 @@ pub struct Limits {
     /// Room for everything the build writes, its outputs included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<ByteSize>,
-    /// Files and directories that the build may make in all.
+    /// Files and directories of the build that exist at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch_files: Option<u64>,
     /// Largest log; the rest is dropped and the log says so.
@@ -113,6 +118,46 @@ impl Limits {
         }
     }
 
+    /// Says why no build can run with these limits, one sentence each that names it below `table`, as
+    /// in `limits.pids`.
+    pub fn unusable(&self, table: &str) -> Vec<String> {
+        let Self {
+            wall,
+            memory,
+            pids,
+            scratch,
+            scratch_files,
+            log,
+            output,
+            output_files,
+            open_files,
+            jobs,
+        } = self;
+        let size = |size: &Option<ByteSize>| size.is_some_and(|ByteSize(bytes)| bytes == 0);
+        let zeros = [
+            ("wall", wall.is_some_and(|Span(wall)| wall.is_zero()), "lets no build run"),
+            ("memory", size(memory), "lets no build run"),
+            ("pids", *pids == Some(0), "lets no build run"),
+            ("scratch", size(scratch), "lets no build run"),
+            ("scratch-files", *scratch_files == Some(0), "lets no build run"),
+            ("log", size(log), "keeps no log"),
+            ("output", size(output), "lets no build have artifacts"),
+            ("output-files", *output_files == Some(0), "lets no build have artifacts"),
+            ("jobs", *jobs == Some(0), "lets no build run"),
+        ];
+        let zeros = zeros.into_iter().filter(|(_, is_zero, _)| *is_zero);
+        let zeros = zeros.map(|(key, _, why)| format!("{table}.{key} is 0, which {why}"));
+        let few = open_files.filter(|files| *files < OPEN_FILES_MIN).map(|files| {
+            format!(
+                "{table}.open-files is {files}, and no build runs with fewer than {OPEN_FILES_MIN}"
+            )
+        });
+        let many = jobs.filter(|jobs| *jobs > JOBS_MAX).map(|jobs| {
+            format!("{table}.jobs is {jobs}, and make is never given more than {JOBS_MAX}")
+        });
+        zeros.chain(few).chain(many).collect()
+    }
+
     /// Every limit that is above `ceiling`, in the order of the fields.
     pub fn above(&self, ceiling: &Self) -> Vec<Excess> {
         let Self {
@@ -161,6 +206,8 @@ fn excess<T: Ord + fmt::Display>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const KEYS: [&str; 10] = [
@@ -175,6 +222,12 @@ mod tests {
         "open-files",
         "jobs",
     ];
+
+    /// Every limit but the time, at zero.
+    fn zeros() -> Limits {
+        let lines: Vec<_> = KEYS[1..].iter().map(|key| format!("{key} = 0\n")).collect();
+        toml::from_str(&lines.concat()).unwrap()
+    }
 
     /// Every limit, at the same number.
     fn all(number: u32) -> Limits {
@@ -203,6 +256,24 @@ mod tests {
         assert!(Limits::default().above(&all(7)).is_empty());
         let keys: Vec<_> = all(9).above(&all(7)).iter().map(|excess| excess.key).collect();
         assert_eq!(keys, KEYS);
+    }
+
+    #[test]
+    fn limits_with_which_no_build_runs_are_named() {
+        assert!(all(32).unusable("limits").is_empty());
+        assert!(Limits::default().unusable("limits").is_empty());
+        let told = Limits { wall: Some(Span(Duration::ZERO)), ..zeros() }.unusable("ceiling");
+        for key in KEYS {
+            let start = format!("ceiling.{key} is 0, ");
+            assert_eq!(told.iter().filter(|told| told.starts_with(&start)).count(), 1, "{told:?}");
+        }
+        let one = |line: &str| toml::from_str::<Limits>(line).unwrap().unusable("limits");
+        assert_eq!(one("pids = 0"), ["limits.pids is 0, which lets no build run"]);
+        let few = "limits.open-files is 31, and no build runs with fewer than 32";
+        assert_eq!(one("open-files = 31"), [few]);
+        let many = "limits.jobs is 4097, and make is never given more than 4096";
+        assert_eq!(one("jobs = 4097"), [many]);
+        assert!(one("jobs = 4096").is_empty());
     }
 
     #[test]

@@ -47,7 +47,13 @@ impl Pattern {
 
     /// Whether `path` is meant.
     pub fn matches(&self, path: &RelPath) -> bool {
-        self.matcher.is_match(path.as_path())
+        self.matches_text(path.as_str())
+    }
+
+    /// Whether `path` is meant, which no tree may be able to hold: too long, or a lossy form of
+    /// bytes that are not text.
+    pub fn matches_text(&self, path: &str) -> bool {
+        self.matcher.is_match(path)
     }
 
     /// The pattern as written.

@@ -23,6 +23,22 @@ pub struct QuantityError {
     wanted: &'static str,
 }
 
+impl ByteSize {
+    /// Shows it to one decimal place, as in `412 B` or `3.1 MiB`: for what was measured.
+    pub fn rounded(self) -> impl fmt::Display {
+        let Self(bytes) = self;
+        let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        match units.iter().find(|(unit, _)| bytes >= *unit) {
+            // Tenths in integers: exact at any size.
+            Some((unit, name)) => {
+                let tenths = bytes / unit * 10 + bytes % unit * 10 / unit;
+                format!("{}.{} {name}", tenths / 10, tenths % 10)
+            }
+            None => format!("{bytes} B"),
+        }
+    }
+}
+
 const SIZE_FORM: &str =
     "a size: write bytes, or a number with K, M, G or T, as in `512M` or `512MiB`";
 const SPAN_FORM: &str = "a time span: write seconds, or a number with s, m, h or d, as in `30m`";
@@ -146,6 +162,15 @@ impl Serialize for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_measured_is_shown_to_one_place() {
+        let cases = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3_355_443, "3.1 MiB")];
+        for (bytes, text) in cases {
+            assert_eq!(ByteSize(bytes).rounded().to_string(), text);
+        }
+        assert_eq!(ByteSize(u64::MAX).rounded().to_string(), "17179869183.9 GiB");
+    }
 
     #[test]
     fn sizes_and_spans_read_as_written() {

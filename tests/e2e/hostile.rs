@@ -27,7 +27,12 @@ fn refused(lab: &Lab, commands: &[&str], pattern: &str, fragments: &[&str]) {
 #[test]
 fn a_link_out_of_the_build_is_no_artifact() {
     let lab = Lab::new();
-    refused(&lab, &["ln -s /etc/passwd out/evil"], "evil", &["matches only evil", "symbolic link"]);
+    refused(
+        &lab,
+        &["ln -s /etc/passwd out/evil"],
+        "evil",
+        &["matches only `evil`", "symbolic link"],
+    );
     refused(&lab, &["ln -s ../../../../etc/passwd out/evil"], "evil", &["evil", "symbolic link"]);
     refused(&lab, &["ln -s fx.bin out/evil"], "evil", &["evil", "symbolic link"]);
 }
@@ -52,7 +57,7 @@ fn a_link_that_stands_for_the_directory_of_artifacts_is_not_followed() {
 #[test]
 fn a_fifo_is_no_artifact_and_does_not_block() {
     let lab = Lab::new();
-    refused(&lab, &["mkfifo out/pipe"], "pipe", &["matches only pipe", "special file"]);
+    refused(&lab, &["mkfifo out/pipe"], "pipe", &["matches only `pipe`", "named pipe"]);
 }
 
 #[test]
@@ -113,25 +118,36 @@ fn very_deep_directories_end_the_search_and_not_the_daemon() {
 }
 
 #[test]
-fn names_that_would_lie_on_a_terminal_are_kept_as_they_are_and_shown_escaped() {
+fn what_cannot_be_kept_is_left_out_by_name_and_shown_escaped() {
     let lab = Lab::new();
     let commands = [
         "printf x >\"out/a$$(printf '\\nb').evil\"",
         "printf y >\"out/$$(printf '\\033')[2J.evil\"",
         "printf z >\"out/$$(printf '\\377').evil\"",
         "printf z >out/good.evil",
+        "ln -s good.evil out/link.evil",
+        "mkfifo out/pipe.evil",
     ];
-    let path = collect(&lab, &commands, "*.evil").done().path();
-    // What is not text has no place in a tree.
-    assert_eq!(names(&path), ["\u{1b}[2J.evil", "a\nb.evil", "fx.bin", "fx.txt", "good.evil"]);
+    let told = [
+        "not kept: `",
+        "a\\nb.evil` has a name with control characters",
+        "`\\u{1b}[2J.evil` has a name with control characters",
+        "`\u{fffd}.evil` has a name that is not UTF-8",
+        "`link.evil` is a symbolic link",
+        "`pipe.evil` is a named pipe",
+    ];
+    let answer = collect(&lab, &commands, "*.evil").done().telling(&told);
+    let path = answer.path();
+    assert_eq!(names(&path), ["fx.bin", "fx.txt", "good.evil"]);
     let key = lab.ls(&[])[0]["key"].as_str().unwrap().to_owned();
-    lab.run(["show", &key]).done().not_telling(&["\u{1b}", "a\nb.evil"]);
-    let out = lab.dir().join("copy");
+    let shown = lab.run(["show", &key]).done().not_telling(&["\u{1b}", "a\nb.evil"]);
+    for told in told {
+        assert!(shown.out.contains(told), "`{told}` is not in\n{shown}");
+    }
     lab.run(["show", &key, "--json"]).done().json();
-    let spec = lab.dir().join("spec.toml");
-    let copied = ["realize".as_ref(), spec.as_os_str(), "--out".as_ref(), out.as_os_str()];
-    lab.run(copied).done();
-    assert_eq!(names(&out), names(&path));
+
+    let lab = Lab::new();
+    refused(&lab, &commands[2..3], "*.evil", &["matches only `\u{fffd}.evil`", "not UTF-8"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kbs_plan::error::Class;
+use kbs_plan::limits::JOBS_MAX;
 use kbs_proto::pb;
 use kbs_proto::pb::ended::How;
 
@@ -29,7 +30,7 @@ pub(crate) struct RealizeArgs {
     #[command(flatten)]
     spec: SpecArgs,
     /// Let make run so many jobs at a time; never part of the key
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = jobs_range())]
     jobs: Option<u32>,
     /// Build again; a result that differs is told, and the stored one stays
     #[arg(long, conflicts_with = "check")]
@@ -52,6 +53,10 @@ pub(crate) struct RealizeArgs {
     /// Write build-meta.json, build.log and the output's files into this archive
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     zip: Option<PathBuf>,
+}
+
+fn jobs_range() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(JOBS_MAX))
 }
 
 /// Runs `kbs realize`.
@@ -185,10 +190,11 @@ fn tell_failure(key: &str, failure: &pb::Failure, ui: &mut Ui) {
     } else {
         format!("the work tree is {kept}; go on there with `kbs shell --failed {}`", short(key))
     };
-    let raise = if limit.is_empty() {
+    // What the machine itself could not give, no limit gives.
+    let raise = if limit.is_empty() || limit.starts_with("host-") {
         String::new()
     } else {
-        format!("the limit is `{limit}` in the spec's [limits]; ")
+        format!("raise limits.{limit} in the spec, or in the daemon's configuration; ")
     };
     let help = format!("{raise}see the whole log with `kbs log {key}`; {shell}");
     ui.error(&CliError::Told { class: Class::Build, chain, help: Some(help) });

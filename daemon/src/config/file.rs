@@ -9,14 +9,14 @@ use std::time::Duration;
 use kbs_plan::limits::Limits;
 use kbs_plan::quantity::Span;
 use kbs_sandbox::Wall;
-use serde::de::{Error as _, Visitor};
+use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// What a file says; `None` where it says nothing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct File {
-    pub(super) builds: Option<NonZero<usize>>,
+    pub(super) builds: Option<Builds>,
     pub(super) idle_exit: Option<Span>,
     pub(super) sample: Option<Sample>,
     pub(super) limits: Limits,
@@ -35,6 +35,31 @@ pub(super) struct Sandbox {
 impl Default for Sandbox {
     fn default() -> Self {
         Self { require: Wall::OPTIONAL.into() }
+    }
+}
+
+/// How many builds run at a time.
+#[derive(Debug)]
+pub(super) struct Builds(pub(super) NonZero<usize>);
+
+struct BuildsVisitor;
+
+impl Visitor<'_> for BuildsVisitor {
+    type Value = Builds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of builds at a time, 1 or more")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Builds, E> {
+        let builds = usize::try_from(number).ok().and_then(NonZero::new);
+        builds.map(Builds).ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+}
+
+impl<'de> Deserialize<'de> for Builds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_i64(BuildsVisitor)
     }
 }
 
@@ -159,8 +184,9 @@ mod tests {
 
     #[test]
     fn values_out_of_place_are_refused_with_their_line_and_what_is_allowed() {
-        refused("builds = 0", &["line 1", "nonzero"]);
-        refused("builds = 'two'", &["line 1", "two", "nonzero"]);
+        refused("builds = 0", &["line 1", "`0`", "a number of builds at a time, 1 or more"]);
+        refused("builds = -1", &["line 1", "`-1`", "1 or more"]);
+        refused("builds = 'two'", &["line 1", "two", "a number of builds"]);
         refused("\nidle-exit = 'soon'", &["line 2", "`soon` is not a time span", "`30m`"]);
         refused("idle-exit = 0", &["line 1", "zero"]);
         refused("[limits]\nmemory = '8X'", &["line 2", "`8X` is not a size", "`512M`"]);

@@ -8,7 +8,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kbs_plan::limits::{Excess, Limits};
+use kbs_plan::limits::{Excess, JOBS_MAX, Limits};
 use kbs_plan::quantity::{ByteSize, Span};
 use kbs_sandbox::{Layer, Limits as JailLimits, Need, Wall};
 
@@ -83,9 +83,14 @@ impl Config {
     /// The limits of a build, every one decided.
     ///
     /// # Errors
-    /// [`EngineError::Request`] where more is asked for than the ceiling allows. What nobody asked
-    /// for is lowered to it instead.
+    /// [`EngineError::Request`] where more is asked for than the ceiling allows, or what no build
+    /// can run with. What nobody asked for is lowered to the ceiling instead.
     pub(crate) fn decide(&self, asked: &Limits) -> Result<Decided, EngineError> {
+        let unusable = asked.unusable("limits");
+        if !unusable.is_empty() {
+            let help = Some("correct it, or leave it to the daemon's configuration".to_owned());
+            return Err(EngineError::Request { text: unusable.join("; "), help });
+        }
         let above = asked.above(&self.ceiling);
         if !above.is_empty() {
             return Err(self.refusal(&above));
@@ -113,7 +118,7 @@ impl Config {
             output_b: output.map_or(u64::MAX, |size| size.0),
             output_files: output_files.unwrap_or(u64::MAX),
             open_files: open_files.unwrap_or(u64::MAX).min(most_open_files()),
-            jobs: jobs.unwrap_or(1).max(1),
+            jobs: jobs.unwrap_or(1),
         })
     }
 
@@ -147,7 +152,7 @@ fn fallback() -> Limits {
         output: Some(ByteSize(1 << 30)),
         output_files: Some(10_000),
         open_files: Some(4096),
-        jobs: Some(u32::try_from(cpus()).unwrap_or(1)),
+        jobs: Some(u32::try_from(cpus()).unwrap_or(1).min(JOBS_MAX)),
     }
 }
 
@@ -233,6 +238,18 @@ mod tests {
             assert_eq!(config(limits, pids(7)).decide(&Limits::default()).unwrap().pids, 7);
         }
         assert_eq!(config(pids(5), pids(7)).decide(&Limits::default()).unwrap().pids, 5);
+    }
+
+    #[test]
+    fn asking_for_what_no_build_runs_with_is_refused_by_name() {
+        let asked = Limits { jobs: Some(70_000), ..pids(0) };
+        let error = config(Limits::default(), Limits::default()).decide(&asked).unwrap_err();
+        assert_eq!(error.class(), Class::User);
+        assert_eq!(
+            error.to_string(),
+            "limits.pids is 0, which lets no build run; \
+             limits.jobs is 70000, and make is never given more than 4096"
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum ConfigError {
     Content {
         /// Which.
         path: PathBuf,
-        /// The line, and what is allowed there.
+        /// The line and what is allowed there, or the keys whose values no build can run with.
         detail: String,
     },
 }
@@ -88,8 +88,12 @@ impl Config {
                 Ok(file) => file,
                 Err(detail) => return Err(ConfigError::Content { path, detail }),
             };
+        let unusable = [limits.unusable("limits"), ceiling.unusable("ceiling")].concat();
+        if !unusable.is_empty() {
+            return Err(ConfigError::Content { path, detail: unusable.join("\n") });
+        }
         config.file = Some(path);
-        config.max_builds = builds.map(Into::into);
+        config.max_builds = builds.map(|file::Builds(builds)| builds.get());
         config.idle_exit = idle_exit.map(|Span(idle)| idle);
         config.sample = sample.map_or(SAMPLE, |file::Sample(sample)| sample);
         config.limits = limits;
@@ -158,6 +162,20 @@ mod tests {
         assert_eq!(error.class(), Class::User);
         let told = error.to_string();
         assert!(told.contains("kbsd.toml\n") && told.contains("line 2"), "{told}");
+    }
+
+    #[test]
+    fn a_file_whose_limits_let_no_build_run_is_refused_with_their_names() {
+        let error = read("[limits]\nscratch = 0\nopen-files = 5\n[ceiling]\npids = 0").unwrap_err();
+        assert_eq!(error.class(), Class::User);
+        let told = error.to_string();
+        for line in [
+            "limits.scratch is 0, which lets no build run",
+            "limits.open-files is 5, and no build runs with fewer than 32",
+            "ceiling.pids is 0, which lets no build run",
+        ] {
+            assert!(told.contains("kbsd.toml\n") && told.lines().any(|it| it == line), "{told}");
+        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ use kbs_plan::id::BlobId;
 use kbs_plan::limits::Limits;
 use kbs_plan::path::RelPath;
 use kbs_plan::pattern::Pattern;
-use kbs_plan::quantity::ByteSize;
 use kbs_plan::tree::Entry;
 use kbs_sandbox::{ResultDirs, remove_scratch};
 use kbs_store::Store;
@@ -19,7 +18,7 @@ use kbs_store::Store;
 use super::tree::{Content, Input, Thing, make, make_secret};
 use crate::config::{Config, Decided};
 use crate::engine::outcome::Cause;
-use crate::stages::collect::{collect, read_config};
+use crate::stages::collect::{Collected, collect, read_config};
 
 const SECRET: &[u8] = b"what no artifact may hold";
 /// Deepest directory that is looked into.
@@ -100,7 +99,8 @@ impl Collector {
                 assert_eq!(unfit.cause, cause, "{}", unfit.text);
                 false
             }
-            (Ok(tree), Ok(expected)) => {
+            (Ok(Collected { tree, left_out }), Ok(expected)) => {
+                assert_eq!(left_out.is_some(), asked.leaves_out(below, made), "{left_out:?}");
                 assert!(tree.size_b() <= limits.output_b);
                 let found = tree.iter().filter_map(|(path, entry)| match entry {
                     Entry::File { blob, size, executable } => {
@@ -156,13 +156,13 @@ impl Asked {
             required: patterns(REQUIRED[choice / 4 % 4]),
             optional: patterns(OPTIONAL[choice / 16 % 4]),
         };
-        let limits = Limits {
-            output: Some(ByteSize(OUTPUT_B[limit % 4])),
-            output_files: Some(OUTPUT_FILES[limit / 4 % 4]),
-            ..Limits::default()
+        let decided = Config::new(Path::new("/nonexistent")).decide(&Limits::default());
+        let limits = Decided {
+            output_b: OUTPUT_B[limit % 4],
+            output_files: OUTPUT_FILES[limit / 4 % 4],
+            ..decided.expect("nothing bounds them")
         };
-        let limits = Config::new(Path::new("/nonexistent")).decide(&limits);
-        Self { rules, limits: limits.expect("nothing bounds them") }
+        Self { rules, limits }
     }
 
     /// What should be kept of what was made, or why nothing should.
@@ -185,6 +185,7 @@ impl Asked {
             let path = path.strip_prefix(prefix.as_bytes()).map(RelPath::from_bytes);
             if let (Thing::File { content, mode }, Some(Ok(path))) = (thing, path)
                 && path.components().count() <= DEPTH_MAX + 1
+                && !path.as_str().contains(char::is_control)
                 && required.iter().chain(optional).any(|pattern| pattern.matches(&path))
             {
                 files.insert(path, (content, mode & 0o111 != 0));
@@ -204,6 +205,26 @@ impl Asked {
             (path, (BlobId::of(&content.bytes()), content.size_b(), runs))
         };
         Ok(files.into_iter().map(kept).collect())
+    }
+
+    /// Whether something that is asked for cannot be kept.
+    fn leaves_out(&self, below: &str, made: &BTreeMap<Vec<u8>, Thing>) -> bool {
+        let Collect { root: _, required, optional } = &self.rules;
+        let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
+        made.iter().any(|(path, thing)| {
+            let Some(path) = path.strip_prefix(prefix.as_bytes()) else { return false };
+            let depth = path.split(|byte| *byte == b'/').count();
+            let text = String::from_utf8_lossy(path);
+            let is_plain = RelPath::from_bytes(path)
+                .is_ok_and(|path| !path.as_str().contains(char::is_control));
+            let is_meant =
+                || required.iter().chain(optional).any(|pattern| pattern.matches_text(&text));
+            match thing {
+                Thing::Directory => depth > DEPTH_MAX,
+                Thing::File { .. } if is_plain => false,
+                Thing::File { .. } | Thing::Other => depth <= DEPTH_MAX + 1 && is_meant(),
+            }
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use kbs_sandbox::{
 use kbs_source::Selection;
 use kbs_store::{FailureRecord, LogFile, OutputRecord, OutputRow, Phase, Usage, UsageSample};
 
-use super::collect::{self, Unfit};
+use super::collect::{self, Collected, Unfit};
 use super::image::Toolchain;
 use super::jail::{self, Tail};
 use super::kept::Keepable;
@@ -145,7 +145,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
         return Ok(Made::Failed { failure, log, phases });
     }
     let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
-    let notes = config_notes(order, &dirs.src);
+    let mut notes = config_notes(order, &dirs.src);
     for note in &notes {
         flight.notice("dirty-config", note.clone());
     }
@@ -154,7 +154,13 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
     })?;
     phases.push(phase("collect", took));
     match collected {
-        Ok(tree) => Ok(Made::Artifacts { tree, log, usage, phases, notes }),
+        Ok(Collected { tree, left_out }) => {
+            if let Some(left_out) = left_out {
+                flight.notice("left-out", left_out.clone());
+                notes.push(left_out);
+            }
+            Ok(Made::Artifacts { tree, log, usage, phases, notes })
+        }
         Err(Unfit { cause, text }) => {
             Ok(Made::Failed { failure: failed(cause, text, None, &tail), log, phases })
         }

@@ -9,6 +9,7 @@ pub(crate) mod image;
 pub(crate) mod ingest;
 pub(crate) mod jail;
 pub(crate) mod kept;
+mod left_out;
 pub(crate) mod pin;
 pub(crate) mod realize;
 pub(crate) mod shell;
