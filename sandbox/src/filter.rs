@@ -288,6 +288,8 @@ fn rules() -> Vec<Rule> {
     let mut rules = conditional();
     rules.extend(never().into_iter().map(always(libc::EPERM)));
     rules.extend(absent().into_iter().map(always(libc::ENOSYS)));
+    // A jail is in no group but its own; those that the daemon is in, an ordinary user's jail cannot leave.
+    rules.push(always(0)(libc::SYS_getgroups));
     // Space without bytes, faster than any count of it could be. The C library writes zeros instead.
     rules.push(always(libc::EOPNOTSUPP)(libc::SYS_fallocate));
     rules
@@ -486,6 +488,11 @@ mod tests {
         assert_eq!(personality(0x004_0000), ALLOW);
         assert_eq!(personality(0), EPERM);
         assert_eq!(personality(8), EPERM);
+    }
+
+    #[test]
+    fn the_groups_of_the_daemon_are_not_told() {
+        assert_eq!(call(libc::SYS_getgroups, [0; 6]), libc::SECCOMP_RET_ERRNO);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use rustix::{
         setsid,
     },
     stdio::{dup2_stdin, stdin},
+    thread::set_thread_groups,
 };
 
 use crate::{
@@ -80,6 +81,8 @@ fn serve(cgroup: Option<&Path>) -> Result<(), Errno> {
     let _leader = setsid();
     sys::process::reset_signals();
     lift_limits()?;
+    // Root's right alone: it is in groups that no jail has to do with.
+    let _left = set_thread_groups(&[]);
 
     let mut server = Server {
         daemon,
