@@ -143,7 +143,7 @@ impl Jail<'_> {
                 self.user = Some(open("/proc/self/ns/user", READ, Mode::empty())?);
             }
             Op::HideCgroups => sys::clone::hide_cgroups()?,
-            Op::LimitUser => limit_user(),
+            Op::LimitUser => self.limit_user(),
             Op::NoNamespaces => no_namespaces(),
             Op::NameHost => {
                 sethostname(HOST_NAME.as_bytes())?;
@@ -221,6 +221,27 @@ impl Jail<'_> {
         let message = FromJail::Dirs { copied: self.shown == Shown::Copied, base };
         let fds = [src.as_fd(), out.as_fd(), proc.as_fd(), user.as_fd()];
         wire::send(&self.child.helper, &message, &fds)
+    }
+
+    /// Sets what can be set through the host's `/proc` alone: limits of what would be taken from all
+    /// processes that the same user has on the host, and what a caller may have changed of itself.
+    /// When memory runs out, the jail goes before the daemon.
+    fn limit_user(&self) {
+        try_to_set([
+            ("sys/user/max_inotify_instances", "8"),
+            ("sys/user/max_inotify_watches", "4096"),
+            ("self/oom_score_adj", "500"),
+            ("self/coredump_filter", "0x33"),
+        ]);
+        // These are the jail's own only in namespaces of its own.
+        if self.has(Wall::IpcNamespace) {
+            // From Linux 6.9 on. Each costs memory of the kernel that is no process's.
+            try_to_set([("sys/kernel/msgmni", "64"), ("sys/kernel/sem", "32 4096 32 128")]);
+        }
+        if self.has(Wall::NetNamespace) {
+            // It would connect past Landlock.
+            try_to_set([("sys/net/ipv4/tcp_fastopen", "0")]);
+        }
     }
 
     fn has(&self, wall: Wall) -> bool {
@@ -305,24 +326,6 @@ pub(crate) fn map_user(Identity { uid, gid }: Identity) -> Result<(), StageError
         })?;
     }
     Ok(())
-}
-
-/// Sets what can be set through the host's `/proc` alone: limits of what would be taken from all
-/// processes that the same user has on the host, and what a caller may have changed of itself. When
-/// memory runs out, the jail goes before the daemon.
-fn limit_user() {
-    try_to_set([
-        ("sys/user/max_inotify_instances", "8"),
-        ("sys/user/max_inotify_watches", "4096"),
-        // Of the jail's own IPC namespace, from Linux 6.9 on: each of these costs memory of the kernel
-        // that is no process's.
-        ("sys/kernel/msgmni", "64"),
-        ("sys/kernel/sem", "32 4096 32 128"),
-        // Of the jail's own network: it would connect past Landlock.
-        ("sys/net/ipv4/tcp_fastopen", "0"),
-        ("self/oom_score_adj", "500"),
-        ("self/coredump_filter", "0x33"),
-    ]);
 }
 
 /// Allows the jail's user namespace no others below it. Not so namespaces of mounts, for every mount

@@ -26,6 +26,7 @@ mod changes_the_times_of_the_image;
 mod changes_what_the_kernel_knows_of_it;
 mod climbs_out_of_the_root;
 mod clones_a_mount;
+mod connects_by_fast_open;
 mod copies_the_memory_of_another_process;
 mod copies_the_memory_of_the_daemon;
 mod counts_events;
