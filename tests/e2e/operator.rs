@@ -145,3 +145,20 @@ fn a_daemon_leaves_as_its_configuration_says_unless_an_option_says_more() {
         daemon.try_wait().unwrap().is_some_and(|status| status.success())
     });
 }
+
+#[test]
+fn a_daemon_takes_as_many_descriptors_as_it_may() {
+    let (lab, repo) = (Lab::new(), fx());
+    let mut few = Command::new("sh");
+    few.args(["-c", "ulimit -S -n 256; exec \"$0\" \"$@\""]);
+    let kbs = lab.kbs();
+    few.arg(kbs.get_program());
+    for (name, value) in kbs.get_envs() {
+        few.env(name, value.unwrap_or_default());
+    }
+    answer(few.arg("realize").arg(lab.write(&FxSpec::new(&repo)))).done();
+    let limits = crate::lab::read(format!("/proc/{}/limits", lab.daemon_pid().as_raw_nonzero()));
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|at| files.split_whitespace().nth(at).unwrap());
+    assert_eq!(soft, hard);
+}

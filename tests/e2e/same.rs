@@ -117,7 +117,7 @@ fn command(words: &[&str]) -> Command {
 #[test]
 fn how_the_daemon_is_started_is_not_seen() {
     let place = Place::new();
-    let shell = "umask 077; cd /usr; exec 7</dev/null 9</etc/passwd; trap '' INT HUP PIPE TERM USR1; \
+    let shell = "umask 077; cd /usr; exec 7</dev/null 9</etc/passwd; trap '' INT HUP PIPE TERM USR1 CHLD; \
                  ulimit -S -n 200; ulimit -S -s 4096; ulimit -S -l 8; ulimit -S -t 5000; \
                  ulimit -S -v 90000000; ulimit -S -f 9000000; \
                  TZ=Asia/Kathmandu LANG=tr_TR.UTF-8 HOME=/nonexistent exec \"$0\" \"$@\"";
@@ -139,6 +139,8 @@ fn how_the_daemon_is_started_is_not_seen() {
         (&["python3", "-c", blocked], &[]),
         (&["python3", "-c", terminal], &[]),
         (&["taskset", "1"], &[]),
+        (&["chrt", "-b", "0"], &[]),
+        (&["ionice", "-c", "3"], &[]),
         // How much of the machine builds get is the operator's to say.
         (&["nice", "-n", "5"], &["scheduling"]),
     ];
