@@ -112,7 +112,7 @@ fn artifacts_beyond_their_limit_are_not_kept() {
     let lab = Lab::new();
     let spec = FxSpec::new(&repo).edit("\"fx.txt\"]", "\"fx.txt\", \"big\"]");
     let small = spec.clone().toml("[limits]\noutput = '100K'");
-    fails(&lab, &small, &["limits.output", "102400"]);
+    fails(&lab, &small, &["the artifacts hold 2", " KiB, more than limits.output allows (100K)"]);
     assert!(lab.realize(&spec, &["--json"]).done().output().built);
 }
 
