@@ -98,7 +98,8 @@ fn a_build_that_fills_its_scratch_is_told_which_limit_that_was() {
     let repo = fx_that_also(&["cat /dev/zero >out/big"]);
     let lab = Lab::new();
     let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '8M'");
-    fails(&lab, &spec, &["more than limits.scratch allows (8M)"]);
+    let raise = "help: raise limits.scratch in the spec, or in the daemon's configuration; ";
+    fails(&lab, &spec, &["more than limits.scratch allows (8M)", raise]);
     // Another limit is not another key, so this is the same build with enough room to fail later.
     let failed = lab.ls(&["--failed"]);
     let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '16M'");
