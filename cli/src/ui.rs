@@ -12,7 +12,7 @@ use crate::args::Global;
 use crate::env::Env;
 use crate::error::CliError;
 use crate::render::json;
-use crate::render::text::plain;
+use crate::render::screen::{Filter, Keep, plain};
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,6 +50,10 @@ pub(crate) struct Ui {
     color: bool,
     terminal: bool,
     line: Option<ProgressBar>,
+    /// What a log goes through on its way to a stdout that is a terminal.
+    out_filter: Option<Filter>,
+    /// The same for stderr.
+    err_filter: Option<Filter>,
     is_mid_line: bool,
 }
 
@@ -57,6 +61,7 @@ impl Ui {
     /// Decides by options, environment and terminal; draws nothing yet.
     pub(crate) fn new(global: &Global, env: &Env) -> Self {
         let terminal = std::io::stderr().is_terminal();
+        let filter = |is_needed: bool| is_needed.then(|| Filter::new(Keep::Colours));
         Self {
             format: if global.json { Format::Json } else { Format::Text },
             talk: match (global.quiet, global.verbose) {
@@ -71,6 +76,8 @@ impl Ui {
             },
             terminal: terminal && !env.dumb_terminal,
             line: None,
+            out_filter: filter(std::io::stdout().is_terminal()),
+            err_filter: filter(terminal),
             is_mid_line: false,
         }
     }
@@ -119,6 +126,26 @@ impl Ui {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CliError::ReaderGone),
             Err(error) => Err(CliError::host("cannot write to stdout", &error)),
         }
+    }
+
+    /// Writes a piece of a log as data: as it is, but to a terminal without what would steer it.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub(crate) fn log_data(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        match self.out_filter.as_mut().map(|filter| filter.push(bytes)) {
+            Some(shown) => self.bytes(shown.as_bytes()),
+            None => self.bytes(bytes),
+        }
+    }
+
+    /// Ends a log that was written as data.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub(crate) fn end_log_data(&mut self) -> Result<(), CliError> {
+        let reset = self.out_filter.as_mut().map_or("", Filter::reset);
+        self.bytes(reset.as_bytes())
     }
 
     /// Says what was done; `--quiet` silences it.
@@ -171,19 +198,21 @@ impl Ui {
         self.write(&text);
     }
 
-    /// Writes a piece of a build's log as it is, always.
+    /// Writes a piece of a build's log, always: as it is, but to a terminal without what would steer
+    /// it.
     pub(crate) fn log(&mut self, bytes: &[u8]) {
-        self.clear();
-        // Nothing can be done for a stderr that is closed.
-        std::io::stderr().lock().write_all(bytes).ok();
-        self.is_mid_line = bytes.last().map_or(self.is_mid_line, |byte| *byte != b'\n');
+        match self.err_filter.as_mut().map(|filter| filter.push(bytes)) {
+            Some(shown) => self.put(shown.as_bytes()),
+            None => self.put(bytes),
+        }
     }
 
-    /// Ends a line that a log left open.
+    /// Ends a line that a log left open, and its colours.
     pub(crate) fn end_line(&mut self) {
-        if self.is_mid_line {
-            self.log(b"\n");
-        }
+        let reset = self.err_filter.as_mut().map_or("", Filter::reset);
+        let end = if self.is_mid_line { "\n" } else { "" };
+        self.put(format!("{reset}{end}").as_bytes());
+        self.is_mid_line = false;
     }
 
     /// Shows `text` on the line that changes in place.
@@ -209,7 +238,14 @@ impl Ui {
 
     fn write(&mut self, text: &str) {
         self.end_line();
-        self.log(format!("{text}\n").as_bytes());
+        self.put(format!("{text}\n").as_bytes());
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.clear();
+        // Nothing can be done for a stderr that is closed.
+        std::io::stderr().lock().write_all(bytes).ok();
+        self.is_mid_line = bytes.last().map_or(self.is_mid_line, |byte| *byte != b'\n');
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

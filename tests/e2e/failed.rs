@@ -98,7 +98,8 @@ fn a_build_that_fills_its_scratch_is_told_which_limit_that_was() {
     let repo = fx_that_also(&["cat /dev/zero >out/big"]);
     let lab = Lab::new();
     let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '8M'");
-    fails(&lab, &spec, &["more than limits.scratch allows (8M)"]);
+    let raise = "help: raise limits.scratch in the spec, or in the daemon's configuration; ";
+    fails(&lab, &spec, &["more than limits.scratch allows (8M)", raise]);
     // Another limit is not another key, so this is the same build with enough room to fail later.
     let failed = lab.ls(&["--failed"]);
     let spec = FxSpec::new(&repo).toml("[limits]\nscratch = '16M'");
@@ -112,7 +113,7 @@ fn artifacts_beyond_their_limit_are_not_kept() {
     let lab = Lab::new();
     let spec = FxSpec::new(&repo).edit("\"fx.txt\"]", "\"fx.txt\", \"big\"]");
     let small = spec.clone().toml("[limits]\noutput = '100K'");
-    fails(&lab, &small, &["limits.output", "102400"]);
+    fails(&lab, &small, &["the artifacts hold 2", " KiB, more than limits.output allows (100K)"]);
     assert!(lab.realize(&spec, &["--json"]).done().output().built);
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use kbs_testkit::FxSpec;
 
 use crate::lab::{Answer, Lab, fx_that_also, names, read, with_programs};
+use crate::session::Session;
 
 /// Realizes `fx` that also runs `commands`, with artifacts that match `pattern` required, too.
 fn collect(lab: &Lab, commands: &[&str], pattern: &str) -> Answer {
@@ -157,6 +158,33 @@ fn what_a_build_prints_cannot_drive_the_terminal_of_who_reads_the_error() {
         collect(&lab, &["printf '\\033[2J\\033]0;owned\\007text\\n'; exit 1"], "x").left(1);
     let answer = answer.telling(&["text"]);
     assert!(!answer.err.contains('\u{1b}') && !answer.err.contains('\u{7}'), "{answer}");
+}
+
+#[test]
+fn a_log_cannot_drive_the_terminal_that_it_is_shown_on() {
+    let hostile = "printf 'a\\033]0;owned\\007\\033[2J\\302\\2335n\\033[6n\\033[31mred\\n'";
+    let repo = fx_that_also(&[hostile]);
+    let lab = Lab::new();
+    let key = lab.realize(&FxSpec::new(&repo), &["--json"]).done().output().key;
+    let raw = lab.run(["log", &key]).done().out;
+    assert!(
+        raw.contains("\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}5n\u{1b}[6n"),
+        "a pipe has it all: {raw:?}"
+    );
+
+    let shown_as = "a\u{1b}[31mred\r\n";
+    let mut session = Session::start(lab.kbs().args(["log", &key]));
+    // What the log leaves on is ended.
+    let shown = session.wait_for("\u{1b}[0m");
+    assert!(shown.contains(shown_as), "{shown:?}");
+    assert_eq!(session.finish(), Some(0));
+
+    let mut kbs = lab.kbs();
+    let rebuild = kbs.arg("realize").arg(lab.write(&FxSpec::new(&repo))).args(["-L", "--rebuild"]);
+    let mut session = Session::start(rebuild);
+    let shown = session.wait_for("built fx");
+    assert!(shown.contains(shown_as), "{shown:?}");
+    assert_eq!(session.finish(), Some(0));
 }
 
 #[test]

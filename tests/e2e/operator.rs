@@ -54,6 +54,22 @@ fn a_spec_that_asks_for_more_than_the_ceiling_is_refused_with_both_values() {
 }
 
 #[test]
+fn limits_that_let_no_build_run_are_refused_wherever_they_stand() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = FxSpec::new(&repo);
+    let none = spec.clone().toml("[limits]\npids = 0\nopen-files = 5");
+    let told = ["limits.pids is 0, which lets no build run", "limits.open-files is 5"];
+    lab.realize(&none, &[]).left(2).telling(&told);
+    for jobs in ["0", "4097"] {
+        lab.realize(&spec, &["--jobs", jobs]).left(2).telling(&["--jobs", jobs, "1..=4096"]);
+    }
+    lab.run(["daemon", "stop"]);
+    let config = configure(&lab, "[ceiling]\nscratch = 0\n");
+    let told = ["kbsd.toml", "ceiling.scratch is 0, which lets no build run"];
+    realize(&lab, &config, &spec, &["--no-daemon"]).left(2).telling(&told);
+}
+
+#[test]
 fn more_artifacts_than_allowed_are_not_kept() {
     let lab = Lab::new();
     let make = "i=0; while [ $$i -lt 500 ]; do echo >out/$$i.many; i=$$((i+1)); done";

@@ -28,7 +28,8 @@ pub(crate) async fn run(args: LogArgs, session: &mut Session<'_>) -> Result<Exit
     let request = pb::LogRequest { key, offset: 0, follow };
     let mut chunks = daemon.builds().log(request).await.map_err(remote)?.into_inner();
     while let Some(pb::LogChunk { offset: _, data }) = chunks.message().await.map_err(remote)? {
-        session.ui.bytes(&data)?;
+        session.ui.log_data(&data)?;
     }
+    session.ui.end_log_data()?;
     Ok(Exit::Done)
 }

@@ -16,7 +16,8 @@ use crate::exit::Exit;
 use crate::follow::{Last, follow};
 use crate::render::json;
 use crate::render::progress::{LogTo, Progress};
-use crate::render::text::{plain, short, span, usage};
+use crate::render::screen::plain;
+use crate::render::text::{short, span, usage};
 use crate::spec::SpecArgs;
 use crate::ui::{Format, Ui};
 

@@ -7,7 +7,7 @@ use super::Session;
 use crate::error::{CliError, remote};
 use crate::exit::Exit;
 use crate::key::KeyText;
-use crate::render::text::plain;
+use crate::render::screen::plain;
 use crate::ui::Format;
 
 /// Show everything that is known of a key

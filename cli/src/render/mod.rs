@@ -2,5 +2,6 @@
 
 pub(crate) mod json;
 pub(crate) mod progress;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::render::text::plain;
+use crate::render::screen::plain;
 
 /// Rows of text under headings, aligned to the left.
 #[derive(Debug)]

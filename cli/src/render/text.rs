@@ -1,33 +1,9 @@
-//! Sizes, times and foreign text for people.
+//! Sizes, times and lines for people.
 
 use std::time::Duration;
 
 use kbs_plan::quantity::ByteSize;
 use kbs_proto::pb;
-
-/// `text` without what would steer a terminal: only line breaks and tabs stay of the controls.
-pub(crate) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => match chars.next() {
-                Some('[') => {
-                    chars.by_ref().find(|c| ('\x40'..='\x7e').contains(c));
-                }
-                Some(']') => {
-                    chars.by_ref().find(|c| matches!(c, '\x07' | '\x1b'));
-                    chars.next_if_eq(&'\\');
-                }
-                _ => {}
-            },
-            '\n' | '\t' => plain.push(c),
-            c if c.is_control() => {}
-            c => plain.push(c),
-        }
-    }
-    plain
-}
 
 /// A command as one can type it.
 pub(crate) fn command_line(argv: &[String]) -> String {
@@ -140,13 +116,6 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn foreign_text_cannot_steer_the_terminal() {
-        let hostile = "a\x1b[31mb\x1b]0;title\x07c\x1b]8;;x\x1b\\d\re\x08\x1bcf\n\tg\u{9b}1mh";
-        assert_eq!(plain(hostile), "abcdef\n\tg1mh");
-        assert_eq!(plain("end\x1b["), "end");
-    }
 
     #[test]
     fn a_command_line_means_the_same_words() {

@@ -55,6 +55,8 @@ pub(crate) enum Cause {
     Signal(i32),
     /// The limit of this name in specs was passed.
     Limit(&'static str),
+    /// The sandbox ended without telling how.
+    Lost,
     /// A required artifact pattern matched nothing, or something that cannot be kept.
     NoArtifacts,
 }
@@ -66,6 +68,7 @@ impl Cause {
             Self::Exit(_) => "exit",
             Self::Signal(_) => "signal",
             Self::Limit(_) => "limit",
+            Self::Lost => "lost",
             Self::NoArtifacts => "no-artifacts",
         }
     }
@@ -74,7 +77,7 @@ impl Cause {
     pub(crate) fn limit(self) -> &'static str {
         match self {
             Self::Limit(name) => name,
-            Self::Exit(_) | Self::Signal(_) | Self::NoArtifacts => "",
+            Self::Exit(_) | Self::Signal(_) | Self::Lost | Self::NoArtifacts => "",
         }
     }
 
@@ -82,7 +85,7 @@ impl Cause {
     pub(crate) fn code(self) -> i32 {
         match self {
             Self::Exit(code) | Self::Signal(code) => code,
-            Self::Limit(_) | Self::NoArtifacts => 0,
+            Self::Limit(_) | Self::Lost | Self::NoArtifacts => 0,
         }
     }
 }

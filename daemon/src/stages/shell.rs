@@ -181,9 +181,9 @@ fn end(finished: Finished, jail: &JailSpec) -> Result<End, Problem> {
             let (_, text) = verdict::exceeded(limit, jail, &usage);
             End::Killed(format!("everything in the sandbox was killed: {text}"))
         }
-        Outcome::Lost { signal } => End::Killed(format!(
-            "the sandbox was ended from outside by signal {signal}; most often memory ran out"
-        )),
+        Outcome::Lost { signal } => {
+            End::Killed(format!("the sandbox's first process {}", verdict::lost(signal)))
+        }
         Outcome::Killed => return Err(EngineError::Withdrawn.into()),
         Outcome::SetupFailed(failure) => {
             return Err(EngineError::Refused { failure, missing: Vec::new() }.into());

@@ -1,7 +1,10 @@
 //! What the end of a jail means, in words for people.
 
+use std::fmt::{self, Write as _};
+
 use kbs_plan::quantity::ByteSize;
 use kbs_sandbox::{JailSpec, Limit, Outcome, Usage};
+use rustix::process::Signal;
 
 use crate::engine::outcome::Cause;
 use crate::problem::{EngineError, Problem};
@@ -41,7 +44,12 @@ pub(crate) fn judge(
             (Cause::Exit(code), text, Some(step))
         }
         Outcome::Signaled { step, signal } => {
-            let text = format!("`{}` was ended by signal {signal}", line(step));
+            let mut text = format!("`{}` was ended by signal {signal}", line(step));
+            if signal == Signal::XFSZ.as_raw() {
+                let allowed = ByteSize(spec.limits.scratch_b);
+                write!(text, "; it wrote too large a file, and limits.scratch is {allowed}")
+                    .expect("memory takes any text");
+            }
             (Cause::Signal(signal), text, Some(step))
         }
         Outcome::Exceeded(limit) => {
@@ -49,14 +57,19 @@ pub(crate) fn judge(
             (Cause::Limit(name), text, None)
         }
         Outcome::Lost { signal } => {
-            let text = format!(
-                "its first process was ended from outside by signal {signal}; most often the \
-                 machine's memory ran out"
-            );
-            (Cause::Signal(signal), text, None)
+            let cause = if signal == 0 { Cause::Lost } else { Cause::Signal(signal) };
+            (cause, format!("its first process {}", lost(signal)), None)
         }
     };
     Ok(Some(Verdict { cause, text, step }))
+}
+
+/// What became of the first process of a jail, which was to tell how the commands end.
+pub(crate) fn lost(signal: i32) -> String {
+    if signal == 0 {
+        return "exited without telling how the commands ended".to_owned();
+    }
+    format!("was ended from outside by signal {signal}; most often the machine's memory ran out")
 }
 
 fn command_line(spec: &JailSpec, step: usize) -> String {
@@ -70,13 +83,14 @@ pub(crate) fn exceeded(limit: Limit, spec: &JailSpec, usage: &Usage) -> (&'stati
         (name, format!("{what}, more than limits.{name} allows ({allowed})"))
     };
     let size = |bytes: u64| ByteSize(bytes).to_string();
+    let used = |bytes: u64| ByteSize(bytes).rounded();
     match limit {
         Limit::Wall => {
             let allowed = limits.wall.unwrap_or_default().as_secs();
             ("wall", format!("it took longer than limits.wall allows ({allowed}s)"))
         }
         Limit::Memory => passed(
-            format!("its processes held {} bytes of memory", usage.memory_peak_b),
+            format!("its processes held {} of memory", used(usage.memory_peak_b)),
             "memory",
             size(limits.memory_b.unwrap_or(u64::MAX)),
         ),
@@ -86,7 +100,7 @@ pub(crate) fn exceeded(limit: Limit, spec: &JailSpec, usage: &Usage) -> (&'stati
             limits.pids.unwrap_or(u64::MAX).to_string(),
         ),
         Limit::Scratch => passed(
-            format!("it wrote {} bytes", usage.scratch_peak_b),
+            format!("it wrote {}", used(usage.scratch_peak_b)),
             "scratch",
             size(limits.scratch_b),
         ),
@@ -99,7 +113,7 @@ pub(crate) fn exceeded(limit: Limit, spec: &JailSpec, usage: &Usage) -> (&'stati
             "the file system of the state directory had almost no room left".to_owned(),
         ),
         Limit::ScratchFiles => passed(
-            format!("it made {} files", usage.scratch_files_peak),
+            format!("it had {} files", usage.scratch_files_peak),
             "scratch-files",
             limits.scratch_files.to_string(),
         ),
@@ -113,24 +127,26 @@ fn suspect(tail: &str, spec: &JailSpec, usage: &Usage) -> Option<String> {
     let said = |text: &str, name: &str, value: String| {
         tail.contains(text).then(|| format!("it says \"{text}\", and limits.{name} is {value}"))
     };
-    let seen = |peak: u64| format!(" (the most seen was {peak})");
+    let scratch = ByteSize(limits.scratch_b).to_string();
+    let scratch_seen = || format!("{scratch}{}", seen(ByteSize(usage.scratch_peak_b).rounded()));
     said("Too many open files", "open-files", limits.open_files.to_string())
-        .or_else(|| {
-            let value = ByteSize(limits.scratch_b).to_string() + &seen(usage.scratch_peak_b);
-            said("No space left on device", "scratch", value)
-        })
+        .or_else(|| said("No space left on device", "scratch", scratch_seen()))
         .or_else(|| {
             let value = limits.pids?.to_string() + &seen(usage.pids_peak);
             said("Resource temporarily unavailable", "pids", value)
         })
         .or_else(|| {
-            let value = ByteSize(limits.memory_b?).to_string() + &seen(usage.memory_peak_b);
+            let peak = ByteSize(usage.memory_peak_b).rounded();
+            let value = ByteSize(limits.memory_b?).to_string() + &seen(peak);
             said("Cannot allocate memory", "memory", value)
         })
-        .or_else(|| {
-            let value = ByteSize(limits.scratch_b).to_string();
-            said("File size limit exceeded", "scratch", value)
-        })
+        // No file may be larger than all of them together.
+        .or_else(|| said("File too large", "scratch", scratch.clone()))
+        .or_else(|| said("File size limit exceeded", "scratch", scratch.clone()))
+}
+
+fn seen(peak: impl fmt::Display) -> String {
+    format!(" (the most seen was {peak})")
 }
 
 #[cfg(test)]
@@ -181,10 +197,10 @@ mod tests {
         let all = [Limit::Wall, Limit::Memory, Limit::Pids, Limit::Scratch, Limit::ScratchFiles];
         insta::assert_snapshot!(all.map(|limit| text(Outcome::Exceeded(limit), "")).join("\n"), @r"
         it took longer than limits.wall allows (3s)
-        its processes held 209715200 bytes of memory, more than limits.memory allows (150M)
+        its processes held 200.0 MiB of memory, more than limits.memory allows (150M)
         it had 6 processes and threads or tried to, more than limits.pids allows (5)
-        it wrote 68157440 bytes, more than limits.scratch allows (64M)
-        it made 11 files, more than limits.scratch-files allows (10)
+        it wrote 65.0 MiB, more than limits.scratch allows (64M)
+        it had 11 files, more than limits.scratch-files allows (10)
         ");
     }
 
@@ -196,15 +212,37 @@ mod tests {
             "write error: No space left on device",
             "fork: Resource temporarily unavailable",
             "cc1: out of memory: Cannot allocate memory",
+            "ld: final link failed: File too large",
+            "make: *** [Makefile:2: all] File size limit exceeded",
             "nothing of the kind",
         ];
         let texts = tails.map(|tail| text(failed.clone(), tail));
         insta::assert_snapshot!(texts.join("\n"), @r#"
         `make -j2` exited with 2; it says "Too many open files", and limits.open-files is 77
-        `make -j2` exited with 2; it says "No space left on device", and limits.scratch is 64M (the most seen was 68157440)
+        `make -j2` exited with 2; it says "No space left on device", and limits.scratch is 64M (the most seen was 65.0 MiB)
         `make -j2` exited with 2; it says "Resource temporarily unavailable", and limits.pids is 5 (the most seen was 6)
-        `make -j2` exited with 2; it says "Cannot allocate memory", and limits.memory is 150M (the most seen was 209715200)
+        `make -j2` exited with 2; it says "Cannot allocate memory", and limits.memory is 150M (the most seen was 200.0 MiB)
+        `make -j2` exited with 2; it says "File too large", and limits.scratch is 64M
+        `make -j2` exited with 2; it says "File size limit exceeded", and limits.scratch is 64M
         `make -j2` exited with 2
         "#);
+    }
+
+    #[test]
+    fn how_a_command_or_the_first_process_was_ended_is_told_as_it_was() {
+        let ends = [
+            Outcome::Signaled { step: 0, signal: 11 },
+            Outcome::Signaled { step: 0, signal: 25 },
+            Outcome::Lost { signal: 9 },
+            Outcome::Lost { signal: 0 },
+        ];
+        insta::assert_snapshot!(ends.map(|end| text(end, "")).join("\n"), @"
+        `make -j2` was ended by signal 11
+        `make -j2` was ended by signal 25; it wrote too large a file, and limits.scratch is 64M
+        its first process was ended from outside by signal 9; most often the machine's memory ran out
+        its first process exited without telling how the commands ended
+        ");
+        let lost = judge(Outcome::Lost { signal: 0 }, &spec(), &Usage::default(), "");
+        assert_eq!(lost.unwrap().unwrap().cause, Cause::Lost);
     }
 }
