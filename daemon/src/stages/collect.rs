@@ -23,8 +23,9 @@ use crate::problem::{EngineError, Problem};
 
 /// Deepest directory that is looked into.
 const DEPTH_MAX: usize = 64;
-/// Largest configuration that is read back.
-const CONFIG_MAX_B: u64 = 16 << 20;
+/// Largest configuration that is read back: some ten times that of a kernel with everything in it. What
+/// is parsed of it takes many times its size.
+const CONFIG_MAX_B: u64 = 4 << 20;
 
 /// The artifacts of a build.
 #[derive(Debug)]
@@ -292,7 +293,7 @@ pub(crate) fn read_config(src: OwnedFd, below: &str) -> std::io::Result<String> 
     let mut text = Vec::new();
     file.take(CONFIG_MAX_B + 1).read_to_end(&mut text)?;
     if text.len() as u64 > CONFIG_MAX_B {
-        return Err(std::io::Error::other(".config is larger than 16 MiB"));
+        return Err(std::io::Error::other(".config is larger than 4 MiB"));
     }
     String::from_utf8(text).map_err(std::io::Error::other)
 }
