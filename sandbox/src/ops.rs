@@ -82,7 +82,7 @@ pub enum Op<'a> {
     RaiseLoopback,
     /// Cuts mounts off from the host's.
     StopPropagation,
-    /// Lays an empty new root over the old one, which stays reachable for now.
+    /// Makes what the jail has of its own, aside: the old root stays reachable for now.
     MountRoot,
     /// Lays the image over the new root: as an overlay, or entry by entry where that cannot be.
     ShowImage {
@@ -233,7 +233,7 @@ impl fmt::Display for Op<'_> {
             Self::NameHost => write!(f, "name the host {HOST_NAME}, the domain {DOMAIN_NAME}"),
             Self::RaiseLoopback => f.write_str("bring up the loopback interface"),
             Self::StopPropagation => f.write_str("make all mounts private"),
-            Self::MountRoot => f.write_str("mount tmpfs as the new root"),
+            Self::MountRoot => f.write_str("mount tmpfs for our own directories"),
             Self::ShowImage { host } => {
                 write!(f, "lay {} over the root, read-only", host.display())
             }
@@ -329,7 +329,7 @@ mod tests {
         5 name the host kbs, the domain (none)
         6 bring up the loopback interface
         7 make all mounts private
-        8 mount tmpfs as the new root
+        8 mount tmpfs for our own directories
         9 lay /images/a over the root, read-only
         10 mount tmpfs of 4294967296 bytes and 500000 files as scratch
         11 mount overlay on /build/src, over /trees/b
