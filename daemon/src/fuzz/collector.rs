@@ -23,7 +23,7 @@ use crate::stages::collect::{Collected, collect, read_config};
 const SECRET: &[u8] = b"what no artifact may hold";
 /// Deepest directory that is looked into.
 const DEPTH_MAX: usize = 64;
-const CONFIG_MAX_B: u64 = 16 << 20;
+const CONFIG_MAX_B: u64 = 4 << 20;
 
 const ROOTS: [&str; 4] = ["out", "src", "src/out", "out/a/out"];
 const REQUIRED: [&[&str]; 4] = [&[], &["*.elf"], &["a"], &["klipper.dict", "out/*"]];
