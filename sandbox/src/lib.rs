@@ -28,6 +28,7 @@ mod report;
 mod scratch;
 mod seal;
 mod serve;
+mod space;
 mod spec;
 mod stage;
 mod steps;

@@ -20,7 +20,8 @@ use crate::{
     child::{CONTRACT, Identity, map_user},
     seal::MIN_LANDLOCK,
     serve::{PROBE_ARGUMENT, lift_limits},
-    stage::{ScratchSpace, Stage, StageError, mount_overlay, stop_propagation},
+    space::ScratchSpace,
+    stage::{Stage, StageError, mount_overlay, stop_propagation},
     sys::{
         self,
         clone::{Cloned, Namespace, clone_into},

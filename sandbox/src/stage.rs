@@ -14,9 +14,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, XattrFlags,
-        fremovexattr, fsetxattr, fstat, futimens, mkdirat, open, openat, readlinkat, statat, statx,
-        symlinkat, unlinkat,
+        AtFlags, CWD, Dir, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, fstat,
+        futimens, mkdirat, open, openat, readlinkat, statat, statx, symlinkat, unlinkat,
     },
     io::{Errno, fcntl_dupfd_cloexec, retry_on_intr, write},
     mount::{
@@ -32,6 +31,7 @@ use crate::{
     Input, JailFile, JailPath, Part, Wall,
     copy::copy_tree,
     meter::Place,
+    space::ScratchSpace,
     sys::mount::{Reach, restrict},
 };
 
@@ -50,7 +50,7 @@ impl From<Errno> for StageError {
 }
 
 /// Names what an `errno` is about.
-trait About<T> {
+pub(crate) trait About<T> {
     fn about(self, what: impl fmt::Display) -> Result<T, StageError>;
 }
 
@@ -63,7 +63,7 @@ impl<T, E: Into<StageError>> About<T> for Result<T, E> {
     }
 }
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+pub(crate) const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 /// Never opens what a symbolic link leads to.
 const LOOK_HERE: OFlags = LOOK.union(OFlags::NOFOLLOW);
@@ -134,12 +134,6 @@ pub(crate) struct Stage {
     read_only: MountAttrFlags,
     safe: MountAttrFlags,
     hides_first: bool,
-}
-
-/// Where the jail's bytes go: a directory that the jail does not see as such.
-pub(crate) struct ScratchSpace {
-    dir: OwnedFd,
-    place: Place,
 }
 
 /// How the source is shown.
@@ -439,53 +433,6 @@ impl Stage {
     }
 }
 
-impl ScratchSpace {
-    /// Takes a host directory, which must be empty: what an earlier jail left would be seen.
-    pub(crate) fn on_disk(dir: &Path) -> Result<Self, StageError> {
-        let space = Self::reopened(dir)?;
-        if !is_empty(&space.dir, c".")? {
-            return Err(Errno::NOTEMPTY.into());
-        }
-        Ok(space)
-    }
-
-    /// Takes a host directory with all that an earlier jail left in it.
-    pub(crate) fn reopened(dir: &Path) -> Result<Self, StageError> {
-        let dir = open(dir, OFlags::RDONLY | DIRECTORY, Mode::empty())?;
-        Ok(Self { dir, place: Place::Disk })
-    }
-
-    /// Fails where files cannot carry the attributes that an overlay keeps in its upper layer.
-    pub(crate) fn check_xattrs(&self) -> Result<(), Errno> {
-        fsetxattr(&self.dir, "user.kbs", b"", XattrFlags::empty())?;
-        fremovexattr(&self.dir, "user.kbs")
-    }
-
-    /// Makes the directory that an overlay works in. One that was used is no good again: the overlay
-    /// of the earlier jail left a mark in it that nothing was written to disk.
-    fn make_work(&self) -> Result<OwnedFd, StageError> {
-        const TRIES: u32 = 1000;
-        for number in 0..TRIES {
-            let name = format!("work-{number}");
-            match mkdirat(&self.dir, &name, Mode::RWXU) {
-                Ok(()) => return self.make(&name, 0o700),
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno).about(name),
-            }
-        }
-        Err(Errno::EXIST.into())
-    }
-
-    /// Makes a directory in it if it is not there, and opens it.
-    pub(crate) fn make(&self, name: &str, mode: u32) -> Result<OwnedFd, StageError> {
-        match mkdirat(&self.dir, name, Mode::from_raw_mode(mode)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno).about(name),
-        }
-        Ok(openat(&self.dir, name, OFlags::RDONLY | DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?)
-    }
-}
-
 /// Makes an overlay with a writable layer, which is not attached anywhere yet.
 pub(crate) fn mount_overlay(
     lower: &OwnedFd,
@@ -585,7 +532,7 @@ fn create_empty(dir: &OwnedFd, name: impl Arg) -> Result<(), Errno> {
 }
 
 /// Says whether a directory is known to have no entries.
-fn is_empty(dir: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
+pub(crate) fn is_empty(dir: &OwnedFd, name: &CStr) -> Result<bool, Errno> {
     let dir = match openat(dir, name, OFlags::RDONLY | DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
     {
         Ok(dir) => dir,
