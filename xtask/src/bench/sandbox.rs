@@ -106,7 +106,15 @@ impl Bench {
     fn podman(&self, report: &mut Report) -> Result<(), Failure> {
         let podman = || {
             let mut command = Command::new("podman");
-            command.args(["run", "--rm", "--network=none", "--rootfs"]);
+            // The limits that it sets by itself need rights that not every root has.
+            command.args([
+                "run",
+                "--rm",
+                "--network=none",
+                "--ulimit=nofile=1024:1024",
+                "--ulimit=nproc=10000:10000",
+                "--rootfs",
+            ]);
             command.arg(self.image()).arg(TRUE);
             command
         };
