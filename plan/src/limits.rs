@@ -62,36 +62,17 @@ impl Limits {
     /// These limits, with `fallback` where they say nothing.
     #[must_use]
     pub fn or(self, fallback: &Self) -> Self {
-        let Self {
-            wall,
-            memory,
-            pids,
-            scratch,
-            scratch_files,
-            log,
-            output,
-            output_files,
-            open_files,
-            jobs,
-        } = self;
-        Self {
-            wall: wall.or(fallback.wall),
-            memory: memory.or(fallback.memory),
-            pids: pids.or(fallback.pids),
-            scratch: scratch.or(fallback.scratch),
-            scratch_files: scratch_files.or(fallback.scratch_files),
-            log: log.or(fallback.log),
-            output: output.or(fallback.output),
-            output_files: output_files.or(fallback.output_files),
-            open_files: open_files.or(fallback.open_files),
-            jobs: jobs.or(fallback.jobs),
-        }
+        self.joined::<Fallback>(fallback)
     }
 
     /// These limits, lowered to `ceiling` where they are above it; where they say nothing, they
     /// still do.
     #[must_use]
     pub fn at_most(self, ceiling: &Self) -> Self {
+        self.joined::<Ceiling>(ceiling)
+    }
+
+    fn joined<J: Join>(self, other: &Self) -> Self {
         let Self {
             wall,
             memory,
@@ -105,16 +86,16 @@ impl Limits {
             jobs,
         } = self;
         Self {
-            wall: lower(wall, ceiling.wall),
-            memory: lower(memory, ceiling.memory),
-            pids: lower(pids, ceiling.pids),
-            scratch: lower(scratch, ceiling.scratch),
-            scratch_files: lower(scratch_files, ceiling.scratch_files),
-            log: lower(log, ceiling.log),
-            output: lower(output, ceiling.output),
-            output_files: lower(output_files, ceiling.output_files),
-            open_files: lower(open_files, ceiling.open_files),
-            jobs: lower(jobs, ceiling.jobs),
+            wall: J::join(wall, other.wall),
+            memory: J::join(memory, other.memory),
+            pids: J::join(pids, other.pids),
+            scratch: J::join(scratch, other.scratch),
+            scratch_files: J::join(scratch_files, other.scratch_files),
+            log: J::join(log, other.log),
+            output: J::join(output, other.output),
+            output_files: J::join(output_files, other.output_files),
+            open_files: J::join(open_files, other.open_files),
+            jobs: J::join(jobs, other.jobs),
         }
     }
 
@@ -188,10 +169,29 @@ impl Limits {
     }
 }
 
-fn lower<T: Ord>(limit: Option<T>, ceiling: Option<T>) -> Option<T> {
-    match (limit, ceiling) {
-        (Some(limit), Some(ceiling)) => Some(limit.min(ceiling)),
-        (limit, _) => limit,
+/// How two limits of one name become one.
+trait Join {
+    fn join<T: Ord>(own: Option<T>, other: Option<T>) -> Option<T>;
+}
+
+/// The other where there is none.
+struct Fallback;
+
+impl Join for Fallback {
+    fn join<T: Ord>(own: Option<T>, other: Option<T>) -> Option<T> {
+        own.or(other)
+    }
+}
+
+/// Not above the other.
+struct Ceiling;
+
+impl Join for Ceiling {
+    fn join<T: Ord>(own: Option<T>, other: Option<T>) -> Option<T> {
+        match (own, other) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, _) => own,
+        }
     }
 }
 

@@ -46,8 +46,7 @@ pub fn from_jail(bytes: &[u8]) -> bool {
     let (message, file) = split(bytes);
     let file = String::from_utf8_lossy(file);
     let measured = meter::cpu_times(&file).is_some();
-    let (_memory_b, threads) = meter::held(&file);
-    assert!(threads > 0, "a process has a thread");
+    assert!(meter::held(&file).threads > 0, "a process has a thread");
 
     let sized = message.len() <= MAX_FROM_JAIL_B;
     let Some(message) = wire::decode::<FromJail>(message).ok().filter(|_| sized) else {

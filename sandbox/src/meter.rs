@@ -182,31 +182,45 @@ impl Meter {
     /// Adds up all processes of the jail. Pages that several share count for each of them, so a sum that
     /// passes the limit is made again, exactly and slowly.
     fn processes(&self, scratch: Measured) -> Result<Level, Errno> {
-        let mut all = self.add_up(|file| file("status").as_deref().map(held))?;
+        let mut all = Level::default();
+        self.each_process(|file| {
+            let Some((user, system)) = file("stat").as_deref().and_then(cpu_times) else { return };
+            all.user = all.user.saturating_add(user);
+            all.system = all.system.saturating_add(system);
+            let held = file("status").as_deref().map(held).unwrap_or_default();
+            all.memory_b = all.memory_b.saturating_add(held.memory_b());
+            all.pids += held.threads;
+        })?;
         if self.limits.memory_b.is_some_and(|limit| all.memory_b > limit) {
-            let threads = all.pids;
-            let shares = self.add_up(|file| {
-                let exact = file("smaps_rollup").as_deref().and_then(share);
-                // One that ends has none.
-                exact.map(|share_b| (share_b.0, share_b.1))
-            })?;
-            // Files of the scratch that are mapped are no memory of the processes.
-            let shared_b = match self.scratch.1 {
-                Place::Memory => shares.pids.saturating_sub(scratch.bytes),
-                Place::Disk => shares.pids,
-            };
-            all.memory_b = shares.memory_b + shared_b;
-            all.pids = threads;
+            all.memory_b = self.exact_memory_b(scratch)?;
         }
         Ok(all)
     }
 
-    /// Adds up two numbers of each process of the jail, besides its CPU time.
-    fn add_up(
+    /// Memory of all processes of the jail, every page counted once. One whose shares may not be
+    /// asked counts as if it shared nothing: too much, never too little.
+    fn exact_memory_b(&self, scratch: Measured) -> Result<u64, Errno> {
+        let (mut own_b, mut shared_b) = (0_u64, 0_u64);
+        self.each_process(|file| {
+            let held = file("status").as_deref().map(held).unwrap_or_default();
+            let shares = file("smaps_rollup").as_deref().and_then(shares);
+            let (anon_b, shmem_b) = shares.unwrap_or((held.anon_b, held.shmem_b));
+            own_b = own_b.saturating_add(anon_b).saturating_add(held.tables_b);
+            shared_b = shared_b.saturating_add(shmem_b);
+        })?;
+        // Files of the scratch that are mapped are no memory of the processes.
+        let scratch_b = match self.scratch.1 {
+            Place::Memory => scratch.bytes,
+            Place::Disk => 0,
+        };
+        Ok(own_b.saturating_add(shared_b.saturating_sub(scratch_b)))
+    }
+
+    /// Shows each process of the jail, as what reads a file of its directory in `/proc`.
+    fn each_process(
         &self,
-        of_one: impl Fn(&dyn Fn(&str) -> Option<String>) -> Option<(u64, u64)>,
-    ) -> Result<Level, Errno> {
-        let mut all = Level::default();
+        mut look: impl FnMut(&dyn Fn(&str) -> Option<String>),
+    ) -> Result<(), Errno> {
         for entry in Dir::read_from(&self.proc)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -214,23 +228,16 @@ impl Meter {
             if name == b"1" || !name.iter().all(u8::is_ascii_digit) {
                 continue;
             }
-            let file = |file: &str| -> Option<String> {
+            look(&|file| {
                 let path = [name, b"/", file.as_bytes()].concat();
                 let flags = OFlags::RDONLY | OFlags::CLOEXEC;
                 let mut text = Vec::new();
                 let opened = openat(&self.proc, path.as_slice(), flags, Mode::empty()).ok()?;
                 File::from(opened).read_to_end(&mut text).ok()?;
                 Some(String::from_utf8_lossy(&text).into_owned())
-            };
-            let Some(times) = file("stat").as_deref().and_then(cpu_times) else { continue };
-            all.user = all.user.saturating_add(times.0);
-            all.system = all.system.saturating_add(times.1);
-            if let Some((memory_b, threads)) = of_one(&file) {
-                all.memory_b += memory_b;
-                all.pids += threads;
-            }
+            });
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Whether the file system of a scratch on disk is almost full.
@@ -276,24 +283,48 @@ pub(crate) fn cpu_times(stat: &str) -> Option<(Duration, Duration)> {
 }
 
 /// A process's share of private and of shared memory in bytes, from `/proc/PID/smaps_rollup`
-/// (`proc_pid_smaps(5)`, in KiB); `None` where it has none or may not be asked.
-fn share(rollup: &str) -> Option<(u64, u64)> {
-    let field = |name: &str| -> Option<u64> {
-        let line = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line?.split_ascii_whitespace().next()?.parse().ok()
-    };
-    Some((field("Pss_Anon")? * 1024, field("Pss_Shmem")? * 1024))
+/// (`proc_pid_smaps(5)`); `None` where it has none or may not be asked.
+fn shares(rollup: &str) -> Option<(u64, u64)> {
+    Some((size_b(rollup, "Pss_Anon")?, size_b(rollup, "Pss_Shmem")?))
 }
 
-/// Bytes of memory that only a process's end gives back, and threads, from `/proc/PID/status`
-/// (`proc_pid_status(5)`, in KiB). A zombie has no memory and one thread.
-pub(crate) fn held(status: &str) -> (u64, u64) {
-    let field = |name: &str| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
-    };
-    let kib = ["RssAnon", "RssShmem", "VmPTE"].map(field).into_iter().fold(0, u64::saturating_add);
-    (kib.saturating_mul(1024), field("Threads").max(1))
+/// What one process holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Held {
+    anon_b: u64,
+    shmem_b: u64,
+    /// Its page tables.
+    tables_b: u64,
+    pub(crate) threads: u64,
+}
+
+impl Held {
+    /// Bytes of memory that only its end gives back.
+    fn memory_b(&self) -> u64 {
+        self.anon_b.saturating_add(self.shmem_b).saturating_add(self.tables_b)
+    }
+}
+
+/// Reads `/proc/PID/status` (`proc_pid_status(5)`). A zombie has no memory and one thread.
+pub(crate) fn held(status: &str) -> Held {
+    let size_b = |name| size_b(status, name).unwrap_or(0);
+    Held {
+        anon_b: size_b("RssAnon"),
+        shmem_b: size_b("RssShmem"),
+        tables_b: size_b("VmPTE"),
+        threads: number(status, "Threads").unwrap_or(0).max(1),
+    }
+}
+
+/// A size in KiB, as bytes.
+fn size_b(text: &str, name: &str) -> Option<u64> {
+    number(text, name).map(|kib| kib.saturating_mul(1024))
+}
+
+/// The number after `name` and a colon on a line of its own.
+fn number(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -314,17 +345,35 @@ mod tests {
     fn memory_counts_what_cannot_be_taken_back() {
         let status = "Name:\tx\nVmRSS:\t9999 kB\nRssAnon:\t    100 kB\nRssFile:\t  5000 kB\n\
                       RssShmem:\t      20 kB\nVmPTE:\t 4 kB\nThreads:\t7\n";
-        assert_eq!(held(status), (124 * 1024, 7));
-        assert_eq!(held("Name:\tgone\nState:\tZ (zombie)\nThreads:\t1\n"), (0, 1));
-        assert_eq!(held("RssAnon:\nThreads:\tmany"), (0, 1));
+        let read = |status| (held(status).memory_b(), held(status).threads);
+        assert_eq!(read(status), (124 * 1024, 7));
+        assert_eq!(read("Name:\tgone\nState:\tZ (zombie)\nThreads:\t1\n"), (0, 1));
+        assert_eq!(read("RssAnon:\nThreads:\tmany"), (0, 1));
     }
 
     #[test]
     fn a_share_is_private_or_shared() {
         let rollup = "5555-7fff ---p 00000000 00:00 0 [rollup]\nRss: 900 kB\nPss: 300 kB\n\
                       Pss_Dirty: 1 kB\nPss_Anon: 100 kB\nPss_File: 150 kB\nPss_Shmem: 50 kB\n";
-        assert_eq!(share(rollup), Some((100 * 1024, 50 * 1024)));
-        assert_eq!(share(""), None);
+        assert_eq!(shares(rollup), Some((100 * 1024, 50 * 1024)));
+        assert_eq!(shares(""), None);
+    }
+
+    #[test]
+    fn a_process_whose_shares_may_not_be_asked_counts_whole() {
+        let proc = tempfile::tempdir().unwrap();
+        let open = || rustix::fs::open(proc.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let write = |file: &str, text: &str| std::fs::write(proc.path().join(file), text).unwrap();
+        std::fs::create_dir(proc.path().join("42")).unwrap();
+        write("42/stat", "42 (a) S 1 7 7 0 -1 4194304 100 200 0 0 1 1 1 1 20 0 3 0 1 2 3");
+        write("42/status", "RssAnon: 100 kB\nRssShmem: 20 kB\nVmPTE: 4 kB\nThreads: 2\n");
+        let limits = Limits { memory_b: Some(50 << 10), ..Limits::default() };
+        let scratch = ((open(), Place::Disk), Measured::default());
+        let meter = Meter::new(open(), scratch, limits, Duration::from_secs(1), Instant::now());
+        let held_kib = || meter.processes(Measured::default()).unwrap().memory_b >> 10;
+        assert_eq!(held_kib(), 124);
+        write("42/smaps_rollup", "Pss_Anon: 30 kB\nPss_Shmem: 10 kB\n");
+        assert_eq!(held_kib(), 44);
     }
 
     #[test]

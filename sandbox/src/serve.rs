@@ -153,6 +153,13 @@ struct Walks {
     next: Instant,
 }
 
+/// The processes that may hold files without a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holders {
+    Live,
+    Dead,
+}
+
 /// What is waited for.
 #[derive(Clone, Copy)]
 enum Source {
@@ -430,26 +437,24 @@ impl Jail {
 
     /// Starts to measure a scratch on disk, if it is time.
     fn begin_walk(&mut self, now: Instant) {
-        let Some(walks) = &mut self.walks else { return };
-        if walks.now.is_none() && walks.next <= now {
-            match Walk::start(&walks.dir, Some(&walks.proc), &walks.user) {
-                Ok(walk) => walks.now = Some(walk),
-                Err(_) => self.take_walk(Measured::TOO_MUCH, Duration::ZERO),
-            }
+        if self.walks.as_ref().is_some_and(|walks| walks.now.is_none() && walks.next <= now) {
+            self.start_walk(Holders::Live);
         }
     }
 
     /// Measures a scratch on disk when every process is dead.
     fn measure_at_last(&mut self) {
         self.end_walk();
-        let last = self.walks.as_ref().map(|walks| Walk::start(&walks.dir, None, &walks.user));
-        match last {
-            Some(Ok(walk)) => {
-                let (measured, took) = walk.end();
-                self.take_walk(measured, took);
-            }
-            Some(Err(_)) => self.take_walk(Measured::TOO_MUCH, Duration::ZERO),
-            None => {}
+        self.start_walk(Holders::Dead);
+        self.end_walk();
+    }
+
+    fn start_walk(&mut self, holders: Holders) {
+        let Some(walks) = &mut self.walks else { return };
+        let proc = (holders == Holders::Live).then_some(&walks.proc);
+        match Walk::start(&walks.dir, proc, &walks.user) {
+            Ok(walk) => walks.now = Some(walk),
+            Err(_) => self.take_walk(Measured::TOO_MUCH, Duration::ZERO),
         }
     }
 

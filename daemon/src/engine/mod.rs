@@ -21,8 +21,8 @@ use kbs_image::Images;
 use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{
-    Cgroup, Console, Helper, JailSpec, Job, Layer, NoCgroup, Report, Sample, SandboxError, Scratch,
-    State, Wall,
+    Cgroup, Console, Helper, JailSpec, Job, NoCgroup, Report, Sample, SandboxError, Scratch,
+    SetupFailure, State, Wall,
 };
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
 use kbs_store::{Ending, OutputRow, Store};
@@ -191,9 +191,13 @@ impl Engine {
         if let Some(report) = self.host.get() {
             return Ok(report);
         }
-        let report = kbs_sandbox::probe(&self.config.program)
-            .map_err(|source| EngineError::Sandbox { source })?;
+        let report = self.probe()?;
         Ok(self.host.get_or_init(|| report))
+    }
+
+    /// What this host gives to jails now.
+    pub(crate) fn probe(&self) -> Result<Report, EngineError> {
+        kbs_sandbox::probe(&self.config.program).map_err(|source| EngineError::Sandbox { source })
     }
 
     /// The walls that jails here do without: what the kernel lacks and the operator does not
@@ -203,11 +207,12 @@ impl Engine {
         Ok(missing.difference(&self.config.require).copied().collect())
     }
 
-    /// What this host lacks now of what is required, to tell why it refused a jail.
-    pub(crate) fn missing_now(&self) -> Vec<Layer> {
-        let Ok(report) = kbs_sandbox::probe(&self.config.program) else { return Vec::new() };
-        let missing = report.layers.into_iter().filter(|layer| layer.state == State::Missing);
-        missing.filter(|layer| self.config.is_required(layer)).collect()
+    /// That the kernel refused a jail, with what this host lacks now of what is required.
+    pub(crate) fn refused(&self, failure: SetupFailure) -> EngineError {
+        let layers = self.probe().map(|report| report.layers).unwrap_or_default();
+        let missing = layers.into_iter().filter(|layer| layer.state == State::Missing);
+        let missing = missing.filter(|layer| self.config.is_required(layer)).collect();
+        EngineError::Refused { failure, missing }
     }
 
     /// Where a jail may write `size_b` bytes: in memory where the kernel and the machine can, else in

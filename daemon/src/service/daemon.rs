@@ -10,7 +10,6 @@ use tonic::{Request, Response, Status};
 
 use super::stream::answer;
 use crate::engine::{Engine, Urgency};
-use crate::problem::EngineError;
 
 /// The service.
 #[derive(Debug)]
@@ -53,11 +52,7 @@ impl Daemon for Service {
         &self,
         _request: Request<pb::DoctorRequest>,
     ) -> Result<Response<pb::DoctorReply>, Status> {
-        let report = answer(&self.engine, |engine| {
-            Ok(kbs_sandbox::probe(&engine.config.program)
-                .map_err(|source| EngineError::Sandbox { source })?)
-        })
-        .await?;
+        let report = answer(&self.engine, |engine| Ok(engine.probe()?)).await?;
         let config = &self.engine.config;
         let entries = report
             .layers

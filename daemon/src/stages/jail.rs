@@ -37,7 +37,7 @@ pub(crate) fn run(
     }
     let finished = job.wait().map_err(sandbox)?;
     if let Outcome::SetupFailed(failure) = finished.outcome {
-        return Err(EngineError::Refused { failure, missing: engine.missing_now() }.into());
+        return Err(engine.refused(failure).into());
     }
     Ok(finished)
 }

@@ -1,7 +1,7 @@
 //! Work trees of failed builds: kept where that is asked, and gone on with in a shell.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use kbs_image::ImageDigest;
@@ -103,7 +103,7 @@ impl Kept {
         };
         let path = dir.join(RECORD);
         let host = |source| EngineError::Host { action: "read", path: path.clone(), source };
-        let lock = File::open(&path).map_err(host)?;
+        let mut lock = File::open(&path).map_err(host)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -113,7 +113,8 @@ impl Kept {
             }
             Err(TryLockError::Error(error)) => return Err(host(error).into()),
         }
-        let bytes = fs::read(&path).map_err(host)?;
+        let mut bytes = Vec::new();
+        lock.read_to_end(&mut bytes).map_err(host)?;
         let Record { project, toolchain, mut jail } =
             serde_json::from_slice(&bytes).map_err(|error| host(error.into()))?;
         let toolchain =

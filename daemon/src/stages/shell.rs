@@ -168,10 +168,10 @@ fn run(
     watch.kill_when_withdrawn(&job);
     watch.tell(Happening::Opened(Box::new(opened)));
     ours.carry(inputs, watch).map_err(host)?;
-    end(job.wait().map_err(|source| EngineError::Sandbox { source })?, &jail)
+    end(engine, job.wait().map_err(|source| EngineError::Sandbox { source })?, &jail)
 }
 
-fn end(finished: Finished, jail: &JailSpec) -> Result<End, Problem> {
+fn end(engine: &Engine, finished: Finished, jail: &JailSpec) -> Result<End, Problem> {
     let Finished { outcome, usage, .. } = finished;
     Ok(match outcome {
         Outcome::Succeeded => End::Status(0),
@@ -185,8 +185,6 @@ fn end(finished: Finished, jail: &JailSpec) -> Result<End, Problem> {
             End::Killed(format!("the sandbox's first process {}", verdict::lost(signal)))
         }
         Outcome::Killed => return Err(EngineError::Withdrawn.into()),
-        Outcome::SetupFailed(failure) => {
-            return Err(EngineError::Refused { failure, missing: Vec::new() }.into());
-        }
+        Outcome::SetupFailed(failure) => return Err(engine.refused(failure).into()),
     })
 }
