@@ -163,11 +163,11 @@ impl Jail<'_> {
             }
             Op::OpenScratch { dir } => self.scratch = Some(ScratchSpace::on_disk(dir)?),
             Op::ReopenScratch { dir } => self.scratch = Some(ScratchSpace::reopened(dir)?),
-            Op::MountSource { host } => {
-                self.shown = self.stage()?.mount_source(self.scratch()?, host)?;
+            Op::MountSource { layers } => {
+                self.shown = self.stage()?.mount_source(self.scratch()?, layers)?;
             }
-            Op::CopySource { host } => {
-                self.stage()?.copy_source(self.scratch()?, host)?;
+            Op::CopySource { layers } => {
+                self.stage()?.copy_source(self.scratch()?, layers)?;
                 self.shown = Shown::Copied;
             }
             Op::BindPart(part) => self.stage()?.bind_part(self.scratch()?, part)?,

@@ -1,6 +1,6 @@
 //! Copying a source tree, for file systems that cannot be a layer of an overlay.
 
-use std::os::fd::OwnedFd;
+use std::{ffi::CStr, os::fd::OwnedFd};
 
 use rustix::{
     fs::{
@@ -15,8 +15,11 @@ const DIRECTORY: OFlags =
 /// No source is deeper; the copy goes down by calling itself.
 const DEPTH_MAX: usize = 512;
 
-/// Copies what is in `from` into the empty directory `to`: files (sharing their blocks where the
-/// file system can), directories and symbolic links, with modes and times of modification.
+/// Copies what is in `from` into the directory `to`: files (sharing their blocks where the file
+/// system can), directories and symbolic links, with modes and times of modification.
+///
+/// Both may have a directory of the same name, which becomes what it is in `from`. Anything else
+/// that is there already is an error.
 pub(crate) fn copy_tree(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     copy_below(from, to, DEPTH_MAX)
 }
@@ -32,8 +35,7 @@ fn copy_below(from: &OwnedFd, to: &OwnedFd, depth: usize) -> Result<(), Errno> {
         let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
-                mkdirat(to, name, Mode::RWXU)?;
-                let below = openat(to, name, DIRECTORY, Mode::empty())?;
+                let below = make_dir(to, name)?;
                 copy_below(&openat(from, name, DIRECTORY, Mode::empty())?, &below, depth)?;
                 finish(&below, &stat)?;
             }
@@ -54,6 +56,19 @@ fn copy_below(from: &OwnedFd, to: &OwnedFd, depth: usize) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Makes a directory, or makes the one that is there writable.
+fn make_dir(to: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let made = mkdirat(to, name, Mode::RWXU);
+    if made != Err(Errno::EXIST) {
+        made?;
+    }
+    let dir = openat(to, name, DIRECTORY, Mode::empty())?;
+    if made.is_err() {
+        fchmod(&dir, Mode::RWXU)?;
+    }
+    Ok(dir)
 }
 
 fn copy_bytes(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::JailPath;
+use crate::{JailPath, SOURCE_LAYERS_MAX};
 
 /// The spec asks for something that no jail can be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,15 @@ pub enum SpecError {
     RelativeHostPath {
         /// The path.
         path: PathBuf,
+    },
+    /// The source is made of more directories than the kernel can be told of.
+    #[error(
+        "a source of {layers} directories is more than the {SOURCE_LAYERS_MAX} that a jail can \
+         show as one"
+    )]
+    SourceLayers {
+        /// How many.
+        layers: usize,
     },
     /// An environment variable cannot be passed on.
     #[error("the environment variable {name:?} has a name or value that cannot be passed on")]

@@ -51,6 +51,6 @@ pub use probe::probe;
 pub use report::{Layer, Need, Report, State};
 pub use scratch::remove_scratch;
 pub use serve::helper_main_if_asked;
-pub use spec::{Input, JailFile, JailSpec, Scratch, Step};
+pub use spec::{Input, JailFile, JailSpec, SOURCE_LAYERS_MAX, Scratch, Step};
 pub use usage::{Accounting, Sample, Usage};
 pub use wall::{UnknownWall, Wall};

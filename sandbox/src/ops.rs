@@ -1,6 +1,9 @@
 //! What will be done to build a jail and run its steps, as data.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::{Input, JailFile, JailSpec, Limits, Scratch, Step, Wall};
 
@@ -108,13 +111,13 @@ pub enum Op<'a> {
     },
     /// Shows the source below a writable layer; copies it where the file systems cannot be layers.
     MountSource {
-        /// The source's directory on the host.
-        host: &'a Path,
+        /// The source's directories on the host.
+        layers: &'a [PathBuf],
     },
     /// Copies the source.
     CopySource {
-        /// The source's directory on the host.
-        host: &'a Path,
+        /// The source's directories on the host.
+        layers: &'a [PathBuf],
     },
     /// Shows a part of the scratch space.
     BindPart(Part),
@@ -196,10 +199,10 @@ pub fn ops(spec: &JailSpec) -> Vec<Op<'_>> {
             Some(limits.scratch_b)
         }
     };
-    list.push(match source {
-        Some(host) if has(Wall::Overlay) => Op::MountSource { host },
-        Some(host) => Op::CopySource { host },
-        None => Op::BindPart(Part::Src),
+    list.push(match source.as_slice() {
+        [] => Op::BindPart(Part::Src),
+        layers if has(Wall::Overlay) => Op::MountSource { layers },
+        layers => Op::CopySource { layers },
     });
     list.extend([Part::Out, Part::Home, Part::Tmp, Part::Shm].map(Op::BindPart));
     list.extend(DEVICES.map(|name| Op::BindDevice { name }));
@@ -242,12 +245,10 @@ impl fmt::Display for Op<'_> {
             }
             Self::OpenScratch { dir } => write!(f, "take {} as scratch", dir.display()),
             Self::ReopenScratch { dir } => write!(f, "go on in the scratch {}", dir.display()),
-            Self::MountSource { host } => {
-                write!(f, "mount overlay on /build/src, over {}", host.display())
+            Self::MountSource { layers } => {
+                write!(f, "mount overlay on /build/src, over {}", listed(layers))
             }
-            Self::CopySource { host } => {
-                write!(f, "copy {} to /build/src", host.display())
-            }
+            Self::CopySource { layers } => write!(f, "copy {} to /build/src", listed(layers)),
             Self::BindPart(part) => write!(f, "bind scratch/{} on /{}", part.name(), part.inside()),
             Self::BindDevice { name } => write!(f, "bind /dev/{name}"),
             Self::LinkDescriptors => f.write_str("link /dev/fd, stdin, stdout and stderr"),
@@ -281,6 +282,11 @@ impl fmt::Display for Op<'_> {
     }
 }
 
+fn listed(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
+    paths.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -292,7 +298,7 @@ mod tests {
         let path = |text| JailPath::new(text).unwrap();
         JailSpec {
             root: "/images/a".into(),
-            source: Some("/trees/b".into()),
+            source: vec!["/trees/b".into()],
             inputs: vec![Input { host: "/outputs/c".into(), inside: path("/build/inputs/c") }],
             files: vec![JailFile {
                 path: path("/build/src/.config"),
@@ -364,7 +370,7 @@ mod tests {
         let mut spec = spec();
         let before = listing(&spec);
         spec.scratch = Scratch::Directory("/scratch/d".into());
-        spec.source = None;
+        spec.source.clear();
         let after = listing(&spec);
         let differing: Vec<String> = before
             .lines()
@@ -378,6 +384,24 @@ mod tests {
         11 bind scratch/src on /build/src
         28 limit open files to 1024, processes to 512, a file to 4294967296; umask 022, no address randomisation
         "#);
+    }
+
+    #[test]
+    fn a_source_of_several_directories_changes_only_what_is_laid_on_each_other() {
+        let mut spec = spec();
+        let before = listing(&spec);
+        spec.source.push("/trees/c".into());
+        let differing = |after: &str| -> Vec<String> {
+            let lines = before.lines().zip(after.lines());
+            lines.filter(|(a, b)| a != b).map(|(_, b)| b.to_owned()).collect()
+        };
+        let overlay = differing(&listing(&spec));
+        spec.without.insert(Wall::Overlay);
+        let copy = differing(&listing(&spec));
+        insta::assert_snapshot!([overlay, copy].concat().join("\n"), @r"
+        11 mount overlay on /build/src, over /trees/b, /trees/c
+        11 copy /trees/b, /trees/c to /build/src
+        ");
     }
 
     #[test]

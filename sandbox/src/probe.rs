@@ -328,7 +328,7 @@ fn inside(outside: Identity) -> Vec<Layer> {
 fn try_overlay(scratch: &ScratchSpace) -> Result<(), StageError> {
     let dir = |name| -> Result<OwnedFd, StageError> { scratch.make(name, 0o755) };
     let (lower, upper, work) = (dir("lower")?, dir("upper")?, dir("work")?);
-    mount_overlay(&lower, &upper, &work, MountAttrFlags::empty()).map(drop)
+    mount_overlay(&[lower], &upper, &work, MountAttrFlags::empty()).map(drop)
 }
 
 fn try_landlock() -> Vec<Layer> {

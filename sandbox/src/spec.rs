@@ -10,15 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{JailPath, Limits, SpecError, Wall};
 
+/// The most directories that a source can be made of.
+pub const SOURCE_LAYERS_MAX: usize = 64;
+
 /// One jail: what it shows, what it runs, what it may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JailSpec {
     /// Host directory of the toolchain image, seen read-only as `/`. Its own `/build`, `/dev`,
     /// `/proc`, `/sys` and `/tmp` are not shown.
     pub root: PathBuf,
-    /// Host directory seen as `/build/src`; changes to it are seen in the jail only. It must belong
-    /// to the caller. `None`: `/build/src` is an empty writable directory.
-    pub source: Option<PathBuf>,
+    /// Host directories seen as one, `/build/src`; changes to it are seen in the jail only. They
+    /// must belong to the caller, and may have directories in common, but nothing else: the first
+    /// that has one decides its mode and times. None: `/build/src` is an empty writable directory.
+    /// At most [`SOURCE_LAYERS_MAX`].
+    pub source: Vec<PathBuf>,
     /// Further host files and directories, read-only.
     pub inputs: Vec<Input>,
     /// Files written before the first step, in this order.
@@ -109,6 +114,9 @@ impl JailSpec {
         {
             return Err(SpecError::RelativeHostPath { path: path.clone() });
         }
+        if source.len() > SOURCE_LAYERS_MAX {
+            return Err(SpecError::SourceLayers { layers: source.len() });
+        }
         for (name, value) in env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 return Err(SpecError::Environment { name: name.clone() });
@@ -157,7 +165,7 @@ mod tests {
     fn spec() -> JailSpec {
         JailSpec {
             root: "/image".into(),
-            source: None,
+            source: vec![],
             inputs: vec![],
             files: vec![],
             steps: vec![Step { argv: vec!["true".into()], cwd: JailPath::new("/").unwrap() }],
@@ -179,7 +187,8 @@ mod tests {
         };
         insta::assert_snapshot!([
             refused(|s| s.root = "image".into()),
-            refused(|s| s.source = Some("src".into())),
+            refused(|s| s.source = vec!["/a".into(), "src".into()]),
+            refused(|s| s.source = vec!["/a".into(); SOURCE_LAYERS_MAX + 1]),
             refused(|s| s.scratch = Scratch::Directory("tmp".into())),
             refused(|s| s.steps[0].argv.clear()),
             refused(|s| s.steps[0].argv.push("a\0b".into())),
@@ -193,6 +202,7 @@ mod tests {
         ].join("\n"), @r#"
         the host path image is not absolute
         the host path src is not absolute
+        a source of 65 directories is more than the 64 that a jail can show as one
         the host path tmp is not absolute
         step 0 is not a command that can be run
         step 0 is not a command that can be run

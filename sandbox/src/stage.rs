@@ -9,7 +9,7 @@ use std::{
     ffi::CStr,
     fmt,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -28,7 +28,7 @@ use rustix::{
 };
 
 use crate::{
-    Input, JailFile, JailPath, Part, Wall,
+    Input, JailFile, JailPath, Part, SOURCE_LAYERS_MAX, Wall,
     copy::copy_tree,
     meter::Place,
     space::ScratchSpace,
@@ -263,9 +263,9 @@ impl Stage {
     pub(crate) fn mount_source(
         &self,
         scratch: &ScratchSpace,
-        host: &Path,
+        layers: &[PathBuf],
     ) -> Result<Shown, StageError> {
-        let lower = open(host, LOOK | DIRECTORY, Mode::empty()).about("the source")?;
+        let lower = open_source(layers, LOOK)?;
         // Without them the mount would succeed, and fail the build when it replaces a directory.
         let layered = match scratch.check_xattrs() {
             Ok(()) => {
@@ -280,7 +280,7 @@ impl Stage {
                 Ok(Shown::Layered)
             }
             Err(error) if matches!(error.errno, Errno::INVAL | Errno::OPNOTSUPP) => {
-                self.copy_source(scratch, host)?;
+                self.copy_source(scratch, layers)?;
                 Ok(Shown::Copied)
             }
             Err(error) => Err(error),
@@ -291,12 +291,15 @@ impl Stage {
     pub(crate) fn copy_source(
         &self,
         scratch: &ScratchSpace,
-        host: &Path,
+        layers: &[PathBuf],
     ) -> Result<(), StageError> {
-        let from = open(host, OFlags::RDONLY | DIRECTORY, Mode::empty()).about("the source")?;
+        let from = open_source(layers, OFlags::RDONLY)?;
         let to = scratch.make(Part::Src.name(), Part::Src.mode())?;
         if is_empty(&to, c".")? {
-            copy_tree(&from, &to).about("copying the source")?;
+            // The first comes last: as in an overlay, it decides what a directory of several is.
+            for layer in from.iter().rev() {
+                copy_tree(layer, &to).about("copying the source")?;
+            }
         }
         self.bind_part(scratch, Part::Src)
     }
@@ -306,7 +309,7 @@ impl Stage {
         let dir = scratch.make(part.name(), part.mode())?;
         // Mounted by itself, one on disk would name a directory of the host in the table of mounts.
         let layered = if scratch.place == Place::Disk && scratch.check_xattrs().is_ok() {
-            mount_overlay(&self.empty()?, &dir, &scratch.make_work()?, self.safe).ok()
+            mount_overlay(&[self.empty()?], &dir, &scratch.make_work()?, self.safe).ok()
         } else {
             None
         };
@@ -433,14 +436,24 @@ impl Stage {
     }
 }
 
+fn open_source(layers: &[PathBuf], flags: OFlags) -> Result<Vec<OwnedFd>, StageError> {
+    let what = |host: &Path| match layers {
+        [_] => "the source".to_owned(),
+        _ => host.display().to_string(),
+    };
+    let open = |host| open(host, flags | DIRECTORY, Mode::empty()).about(what(host));
+    layers.iter().map(PathBuf::as_path).map(open).collect()
+}
+
 /// Makes an overlay with a writable layer, which is not attached anywhere yet.
 pub(crate) fn mount_overlay(
-    lower: &OwnedFd,
+    lower: &[OwnedFd],
     upper: &OwnedFd,
     work: &OwnedFd,
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, StageError> {
-    let layers = [("lowerdir", &[lower][..]), ("upperdir", &[upper]), ("workdir", &[work])];
+    let lower: Vec<_> = lower.iter().collect();
+    let layers = [("lowerdir", &lower[..]), ("upperdir", &[upper]), ("workdir", &[work])];
     // Nobody mounts these layers again, so nothing needs to reach a disk when this one goes.
     overlay(&layers, &["userxattr", "volatile"], attributes)
 }
@@ -461,18 +474,32 @@ fn overlay(
 ) -> Result<OwnedFd, StageError> {
     /// Above what the helper has open for other jails.
     const FIRST_LAYER: RawFd = 200;
+    /// Where a process finds its descriptors, by their numbers.
+    const DESCRIPTORS: &str = "/proc/self/fd";
+    /// What the kernel takes for one option, with its end: bare numbers of three digits fit for
+    /// every layer. Options for single layers are newer than what we need else.
+    const OPTION_B: usize = 256;
+    const { assert!(4 * SOURCE_LAYERS_MAX <= OPTION_B) };
     let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let mut open = Vec::new();
     for (key, dirs) in layers {
         // The jail's table of mounts shows these names: they tell nothing of the host, and are the
         // same in every jail. Nor do they hold what separates options.
-        let mut names = Vec::new();
+        let mut numbers = Vec::new();
         for dir in *dirs {
             let layer = fcntl_dupfd_cloexec(dir, FIRST_LAYER).about(key)?;
-            names.push(format!("/proc/self/fd/{}", layer.as_raw_fd()));
+            numbers.push(layer.as_raw_fd().to_string());
             open.push(layer);
         }
-        fsconfig_set_string(overlay.as_fd(), *key, names.join(":")).about(key)?;
+        let names: Vec<_> = numbers.iter().map(|n| format!("{DESCRIPTORS}/{n}")).collect();
+        let mut names = names.join(":");
+        if names.len() >= OPTION_B {
+            // The kernel looks the names up now or in the end. All other paths of a stage are
+            // absolute, until it enters the new root.
+            chdir(DESCRIPTORS)?;
+            names = numbers.join(":");
+        }
+        fsconfig_set_string(overlay.as_fd(), *key, names).about(key)?;
     }
     for flag in flags {
         fsconfig_set_flag(overlay.as_fd(), *flag).about(flag)?;

@@ -333,7 +333,7 @@ impl Walk<'_> {
 }
 
 /// Each field length-prefixed: path, kind, and what the kind is about.
-fn id(items: &[Item]) -> SelectionId {
+pub(crate) fn id<'a, K: Kind>(items: impl IntoIterator<Item = &'a Item>) -> Id<K> {
     let mut hasher = IdHasher::new();
     let mut field = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());

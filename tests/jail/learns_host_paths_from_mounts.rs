@@ -21,3 +21,16 @@ fn the_table_of_mounts_names_no_directory_of_the_host() {
         attempt.held_by(&[kbs_sandbox::Wall::ReadOnly]);
     });
 }
+
+/// So many directories that their names must be shorter than they are otherwise.
+#[test]
+fn the_table_of_mounts_names_no_directory_of_a_source_of_many() {
+    as_each_user(|kit| {
+        let layers: Vec<_> = (0..kbs_sandbox::SOURCE_LAYERS_MAX)
+            .map(|number| kit.make_dir(&format!("layer-{number}")))
+            .collect();
+        let dir = kit.dir.path().file_name().unwrap().to_str().unwrap();
+        let attempt = attempt(kit, SCRIPT).jail(|spec| spec.source = layers).env("DIR", dir);
+        attempt.held();
+    });
+}

@@ -191,7 +191,7 @@ pub(crate) fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> Jai
     make.extend(args.iter().chain(goals).cloned());
     JailSpec {
         root: order.toolchain.rootfs.clone(),
-        source: Some(source),
+        source: vec![source],
         inputs: Vec::new(),
         files,
         steps: prepare

@@ -124,7 +124,7 @@ impl Kept {
                 ))
             })?;
         jail.root.clone_from(&toolchain.rootfs);
-        if let Some(source) = jail.source.as_ref().filter(|source| !source.is_dir()) {
+        if let Some(source) = jail.source.iter().find(|source| !source.is_dir()) {
             let source = source.display();
             return Err(gone(format!("the source of this work tree, {source}, is gone")).into());
         }

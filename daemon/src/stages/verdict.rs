@@ -162,7 +162,7 @@ mod tests {
         let cwd = JailPath::new("/build/src").unwrap();
         JailSpec {
             root: "/image".into(),
-            source: None,
+            source: vec![],
             inputs: vec![],
             files: vec![],
             steps: vec![Step { argv: vec!["make".into(), "-j2".into()], cwd }],

@@ -125,7 +125,7 @@ impl Kit {
     pub(crate) fn spec(&self, script: &str) -> JailSpec {
         JailSpec {
             root: "/".into(),
-            source: Some(self.source()),
+            source: vec![self.source()],
             inputs: vec![],
             files: vec![],
             steps: vec![step(&["sh", "-c", script])],

@@ -278,7 +278,7 @@ fn samples_tell_what_a_jail_holds_while_it_runs() {
 fn a_jail_that_cannot_be_built_says_where_it_stopped() {
     as_each_user(|kit| {
         let mut spec = kit.spec("true");
-        spec.source = Some("/no/such/source".into());
+        spec.source = vec!["/no/such/source".into()];
         let Outcome::SetupFailed(failure) = kit.run(&spec).finished.outcome else {
             panic!("the jail ran");
         };

@@ -5,6 +5,7 @@
 
 mod again;
 mod kit;
+mod layers;
 mod life;
 mod results;
 mod view;

@@ -141,7 +141,7 @@ fn inputs_are_read_only() {
 fn without_a_source_the_directory_is_empty() {
     as_each_user(|kit| {
         let mut spec = kit.spec("ls -A; echo x > x; cat x");
-        spec.source = None;
+        spec.source.clear();
         assert_eq!(kit.run(&spec).succeeded(), "x\n");
     });
 }

@@ -167,7 +167,7 @@ impl Bench {
     fn spec(&self, root: &Path) -> Result<JailSpec, Failure> {
         Ok(JailSpec {
             root: root.to_owned(),
-            source: Some(self.dir.path().join("source")),
+            source: vec![self.dir.path().join("source")],
             inputs: vec![],
             files: vec![],
             steps: vec![Step { argv: vec![TRUE.to_owned()], cwd: JailPath::new("/build/src")? }],
