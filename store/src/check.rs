@@ -1,4 +1,5 @@
-//! Looks at an output before it is served: quickly, and a little elsewhere each time.
+//! Compares a directory with the listing of what it should hold: quickly and a little elsewhere each
+//! time before it is served, whole when it is verified.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,16 +14,20 @@ use rustix::io::Errno;
 
 use crate::blobs::hash_of;
 use crate::layout::{Executable, MTIME, Purpose, Variant};
-use crate::row::TreeRow;
 
 /// Most entries that one look compares.
-pub(crate) const WINDOW: u32 = 64;
+pub(crate) const WINDOW: usize = 64;
 /// Largest file that one look hashes, in bytes.
 const HASHED_MAX_B: u64 = 1 << 20;
+
+/// A path and what should stand there.
+pub(crate) type Listed<'t> = (&'t RelPath, &'t Entry);
 
 /// What a look compares.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Depth {
+    /// Kind, size, mode and time of the given entries.
+    Shape,
     /// Kind, size, mode and time of the given entries; the bytes of one small file.
     Glance {
         /// Decides which file.
@@ -47,11 +52,11 @@ pub(crate) enum Extent {
 /// Only where this process lacks the means to look; what cannot be read is damage.
 pub(crate) fn find_damage(
     path: &Path,
-    rows: &[TreeRow],
-    extent: Extent,
+    listed: &[Listed<'_>],
+    (purpose, extent): (Purpose, Extent),
     depth: Depth,
 ) -> io::Result<Option<String>> {
-    match look(path, rows, extent, depth) {
+    match look(path, listed, (purpose, extent), depth) {
         Ok(()) => Ok(None),
         Err(Finding::Damage(what)) => Ok(Some(what)),
         Err(Finding::Unreadable(what, error)) => match Errno::from_io_error(&error) {
@@ -66,22 +71,28 @@ enum Finding {
     Unreadable(String, io::Error),
 }
 
-fn look(path: &Path, rows: &[TreeRow], extent: Extent, depth: Depth) -> Result<(), Finding> {
+fn look(
+    path: &Path,
+    listed: &[Listed<'_>],
+    (purpose, extent): (Purpose, Extent),
+    depth: Depth,
+) -> Result<(), Finding> {
     let dir = Dir::open_ambient_dir(path, ambient_authority())
         .map_err(|error| Finding::Unreadable("its directory".to_owned(), error))?;
-    for TreeRow { path, entry } in rows {
-        compare(&dir, path, entry)?;
+    for (path, entry) in listed {
+        compare(&dir, path, entry, purpose)?;
     }
     if extent == Extent::Whole {
-        count_entries(&dir, rows)?;
+        count_entries(&dir, listed)?;
     }
     let files = || {
-        rows.iter().filter_map(|TreeRow { path, entry }| match entry {
+        listed.iter().filter_map(|(path, entry)| match entry {
             Entry::File { blob, size, executable: _ } => Some((path, *blob, *size)),
             Entry::Symlink { .. } | Entry::Directory => None,
         })
     };
     let hashed: Vec<_> = match depth {
+        Depth::Shape => Vec::new(),
         Depth::Everything => files().collect(),
         Depth::Glance { turn } => {
             let small: Vec<_> = files().filter(|(_, _, size)| *size <= HASHED_MAX_B).collect();
@@ -103,17 +114,17 @@ fn look(path: &Path, rows: &[TreeRow], extent: Extent, depth: Depth) -> Result<(
     Ok(())
 }
 
-fn compare(dir: &Dir, path: &RelPath, entry: &Entry) -> Result<(), Finding> {
+fn compare(dir: &Dir, path: &RelPath, entry: &Entry, purpose: Purpose) -> Result<(), Finding> {
     let unreadable = |error| Finding::Unreadable(format!("`{path}`"), error);
     let found = dir.symlink_metadata(path.as_path()).map_err(unreadable)?;
     let is_right = match entry {
-        Entry::Directory => found.is_dir() && mode(&found) == Purpose::Output.dir_mode(),
+        Entry::Directory => found.is_dir() && mode(&found) == purpose.dir_mode(),
         Entry::Symlink { target } => {
             found.is_symlink()
                 && dir.read_link_contents(path.as_path()).map_err(unreadable)? == Path::new(target)
         }
         Entry::File { blob: _, size, executable } => {
-            let variant = Variant::of(Purpose::Output, Executable::of(*executable));
+            let variant = Variant::of(purpose, Executable::of(*executable));
             found.is_file() && found.len() == *size && mode(&found) == variant.mode
         }
     } && (found.mtime(), found.mtime_nsec()) == MTIME;
@@ -125,11 +136,11 @@ fn mode(found: &Metadata) -> u32 {
 }
 
 /// Compares how many entries each directory has: with all the right ones there, more are wrong.
-fn count_entries(dir: &Dir, rows: &[TreeRow]) -> Result<(), Finding> {
+fn count_entries(dir: &Dir, listed: &[Listed<'_>]) -> Result<(), Finding> {
     let mut counts = BTreeMap::from([(None, 0_usize)]);
-    for TreeRow { path, entry } in rows {
-        if *entry == Entry::Directory {
-            counts.entry(Some(path.clone())).or_default();
+    for (path, entry) in listed {
+        if **entry == Entry::Directory {
+            counts.entry(Some((*path).clone())).or_default();
         }
         *counts.entry(path.parent()).or_default() += 1;
     }

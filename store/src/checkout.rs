@@ -1,19 +1,17 @@
-//! Makes a directory of a tree: hard links to blobs for outputs, copies for work trees and where links
-//! cannot be had.
+//! Makes the directory of an output: hard links to blobs, copies where links cannot be had.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
-use rustix::fs::{AtFlags, CWD, utimensat};
 
 use crate::blobs::hash_of;
+use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::ingest::{check_target, finish_file, fixed_times};
+use crate::ingest::{check_target, finish_file};
 use crate::layout::{Executable, Layout, Purpose, Variant};
 
 /// Makes `into`, which does not exist, hold `tree`; returns what has to be synced.
@@ -24,55 +22,51 @@ pub(crate) fn check_out(
     layout: &Layout,
     tree: &Tree,
     into: &Path,
-    purpose: Purpose,
 ) -> Result<BTreeSet<PathBuf>, StoreError> {
-    fs::create_dir(into).at("create", into)?;
+    disk::create_dir(into)?;
     let mut unsynced = BTreeSet::from([into.to_owned()]);
-    let mut directories = Vec::new();
     for (path, entry) in tree.iter() {
         let place = into.join(path.as_path());
         match entry {
             Entry::Directory => {
-                fs::create_dir(&place).at("create", &place)?;
-                directories.push(place);
+                disk::create_dir(&place)?;
+                unsynced.insert(place);
             }
             Entry::Symlink { target } => {
                 check_target(path, target)?;
-                symlink(target, &place).at("create", &place)?;
-                set_mtime(&place)?;
+                disk::symlink(target, &place)?;
             }
             Entry::File { blob, size: _, executable } => {
-                let variant = Variant::of(purpose, Executable::of(*executable));
-                // In a work tree every file has one name: how many others it has would be seen by a
-                // build, and differ by what else is stored.
-                let placed = match purpose {
-                    Purpose::Source => copy_blob(layout, *blob, variant, &place)?,
-                    Purpose::Output => place_blob(layout, *blob, variant, &place)?,
-                };
-                if let Placed::Copied = placed {
+                let variant = Variant::of(Purpose::Output, Executable::of(*executable));
+                if let Placed::Copied = place_blob(layout, *blob, variant, &place)? {
                     unsynced.insert(place);
                 }
             }
         }
     }
-    // A directory's time changes with what is put into it: last, and innermost first.
-    for place in directories.iter().rev() {
-        set_mode(place, purpose.dir_mode())?;
-        set_mtime(place)?;
-    }
-    set_mode(into, 0o755)?;
-    set_mtime(into)?;
-    unsynced.extend(directories);
+    stamp_directories(tree, into, Purpose::Output)?;
     Ok(unsynced)
 }
 
-/// Sets a directory's permission bits.
-pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
-    fs::set_permissions(path, Permissions::from_mode(mode)).at("set the mode of", path)
-}
-
-fn set_mtime(path: &Path) -> Result<(), StoreError> {
-    utimensat(CWD, path, &fixed_times(), AtFlags::SYMLINK_NOFOLLOW).at("set the time of", path)
+/// Gives the directories of a tree below `top` their mode and time, innermost first, and `top` itself
+/// the time: a directory's changes with what is put into it.
+pub(crate) fn stamp_directories(
+    tree: &Tree,
+    top: &Path,
+    purpose: Purpose,
+) -> Result<(), StoreError> {
+    let directories: Vec<_> = tree
+        .iter()
+        .filter(|(_, entry)| **entry == Entry::Directory)
+        .map(|(path, _)| path)
+        .collect();
+    for path in directories.into_iter().rev() {
+        let place = top.join(path.as_path());
+        disk::set_mode(&place, purpose.dir_mode())?;
+        disk::set_mtime(&place)?;
+    }
+    disk::set_mode(top, 0o755)?;
+    disk::set_mtime(top)
 }
 
 #[derive(Debug)]
@@ -81,39 +75,43 @@ pub(crate) enum Placed {
     Copied,
 }
 
-fn place_blob(
+/// Gives a blob another name, or copies it where it has too many.
+pub(crate) fn place_blob(
     layout: &Layout,
     id: BlobId,
     variant: Variant,
     place: &Path,
 ) -> Result<Placed, StoreError> {
     let blob = layout.blob(id, variant);
-    match fs::hard_link(&blob, place) {
+    match disk::hard_link(&blob, place) {
         Ok(()) => Ok(Placed::Linked),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(StoreError::MissingBlob { id })
         }
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::TooManyLinks | io::ErrorKind::CrossesDevices
-            ) =>
-        {
-            copy_blob(layout, id, variant, place)
+        Err(error) if cannot_link(&error) => {
+            copy_blob(&blob, id, variant, place).map(|()| Placed::Copied)
         }
         Err(error) => Err(error).at("link a blob to", place),
     }
 }
 
-/// Copies a blob, sharing its bytes where the file system can, and checks the copy.
+/// Whether the file system has no more links for this file, or none at all.
+pub(crate) fn cannot_link(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TooManyLinks | io::ErrorKind::CrossesDevices | io::ErrorKind::Unsupported
+    )
+}
+
+/// Copies a file that should hold a blob, sharing its bytes where the file system can, and checks the
+/// copy.
 pub(crate) fn copy_blob(
-    layout: &Layout,
+    from: &Path,
     id: BlobId,
     variant: Variant,
     place: &Path,
-) -> Result<Placed, StoreError> {
-    let blob = layout.blob(id, variant);
-    match fs::copy(&blob, place) {
+) -> Result<(), StoreError> {
+    match fs::copy(from, place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StoreError::MissingBlob { id });
         }
@@ -121,8 +119,7 @@ pub(crate) fn copy_blob(
     };
     let mut file = File::open(place).at("open", place)?;
     if hash_of(&mut file).at("read", place)? != id {
-        return Err(StoreError::CorruptBlob { id, path: blob });
+        return Err(StoreError::CorruptBlob { id, path: from.to_owned() });
     }
-    finish_file(&file, variant).at("set the mode and time of", place)?;
-    Ok(Placed::Copied)
+    finish_file(&file, variant).at("set the mode and time of", place)
 }

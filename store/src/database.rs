@@ -91,10 +91,13 @@ impl Database {
     /// Opens the file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenFailure> {
         let file = path.to_owned();
-        Self::open_with(
-            path,
-            Box::new(move || Builder::new().set_cache_size(CACHE_B).create(&file)),
-        )
+        Self::open_with(path, Box::new(move || create(&file)))
+    }
+
+    /// How many transactions were made durable.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     fn open_with(path: &Path, opener: Opener) -> Result<Self, OpenFailure> {
@@ -134,6 +137,27 @@ impl Database {
             txn.commit()?;
             Ok(value)
         })
+    }
+
+    /// Compares every page with its checksum while nobody reads or writes; says whether all are right.
+    /// What could be mended is.
+    pub(crate) fn check(&self) -> Result<bool, StoreError> {
+        let action = "check";
+        self.with_handle(action, |_| Ok(()))?;
+        let mut guard = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(handle) = guard.as_mut() else { return Ok(true) };
+        match contain(|| handle.check_integrity()) {
+            Ok(Ok(is_right)) => Ok(is_right),
+            Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Corrupted(_)))) | Err(_) => {
+                *guard = None;
+                Ok(false)
+            }
+            Ok(Err(error)) => {
+                *guard = None;
+                let path = self.path.clone();
+                Err(StoreError::Txn { action, path, source: error.into() })
+            }
+        }
     }
 
     fn with_handle<T>(
@@ -194,6 +218,46 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(not(test))]
+fn create(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+    Builder::new().set_cache_size(CACHE_B).create(path)
+}
+
+/// In the tests each write and each sync of the file is a step that can be the last.
+#[cfg(test)]
+fn create(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    let file = Stepping(redb::backends::FileBackend::new(file)?);
+    Builder::new().set_cache_size(CACHE_B).create_with_backend(file)
+}
+
+#[cfg(test)]
+#[derive(Debug)]
+struct Stepping(redb::backends::FileBackend);
+
+#[cfg(test)]
+impl redb::StorageBackend for Stepping {
+    fn len(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        crate::faults::step("resize the database").and_then(|()| self.0.set_len(len))
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        crate::faults::step("sync the database").and_then(|()| self.0.sync_data())
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        crate::faults::step("write to the database").and_then(|()| self.0.write(offset, data))
+    }
+    fn close(&self) -> std::io::Result<()> {
+        self.0.close()
     }
 }
 

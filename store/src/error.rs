@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kbs_plan::error::{Class, Help};
-use kbs_plan::id::{BlobId, BuildKey, TreeId};
+use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::TreeError;
 
+use crate::disk::free_b;
 use crate::row::RowError;
 
 /// The store could not do what was asked; what it held before is unchanged.
@@ -26,14 +27,16 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The disk, or the quota, is full.
-    #[error("no space left to {action} {} ({written_b} bytes were written)", path.display())]
+    #[error("no space left to {action} {}: it needs {needed_b} more bytes{}", path.display(), free(*free_b))]
     NoSpace {
         /// What was tried.
         action: &'static str,
         /// The file that did not fit.
         path: PathBuf,
-        /// Bytes of it that did.
-        written_b: u64,
+        /// Bytes that it needs at least.
+        needed_b: u64,
+        /// Bytes that are free there, where that is known.
+        free_b: Option<u64>,
         /// What the kernel said.
         source: io::Error,
     },
@@ -71,11 +74,13 @@ pub enum StoreError {
         /// Its file.
         path: PathBuf,
     },
-    /// A tree's rows do not hash to its id.
-    #[error("the listing of {id} is damaged")]
-    CorruptTree {
-        /// The tree that was asked for.
-        id: TreeId,
+    /// A file below `meta/` cannot be believed.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Meta {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// Two entries of a tree want the same place.
     #[error(transparent)]
@@ -102,6 +107,12 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// A root cannot be called that.
+    #[error("`{name}` cannot be the name of a root")]
+    RootName {
+        /// The name.
+        name: String,
+    },
     /// A prefix that can begin no key.
     #[error("`{text}` is not the beginning of a key")]
     Prefix {
@@ -124,12 +135,14 @@ impl Help for StoreError {
             | Self::Txn { .. }
             | Self::Row { .. }
             | Self::CorruptBlob { .. }
-            | Self::CorruptTree { .. }
+            | Self::Meta { .. }
             | Self::Input { .. } => Class::Environment,
             Self::MissingBlob { .. } | Self::UnknownOutput { .. } => Class::NotFound,
-            Self::Tree(_) | Self::LinkTarget { .. } | Self::Name { .. } | Self::Prefix { .. } => {
-                Class::User
-            }
+            Self::Tree(_)
+            | Self::LinkTarget { .. }
+            | Self::Name { .. }
+            | Self::RootName { .. }
+            | Self::Prefix { .. } => Class::User,
         }
     }
 
@@ -142,12 +155,16 @@ impl Help for StoreError {
                 "make sure that the disk of {} is healthy and not full, then try again",
                 path.display()
             )),
-            Self::CorruptBlob { .. } | Self::CorruptTree { .. } => {
+            Self::CorruptBlob { .. } | Self::Meta { .. } => {
                 Some("build what it belongs to again, and check the disk".to_owned())
             }
             Self::Row { .. } => Some("build it again, and check the disk".to_owned()),
             Self::Name { .. } => Some(
                 "use 1 to 100 of the characters A-Z a-z 0-9 . _ + -, not beginning with a dot"
+                    .to_owned(),
+            ),
+            Self::RootName { .. } => Some(
+                "use a word, not a path and without control characters; links have absolute paths"
                     .to_owned(),
             ),
             Self::Prefix { .. } => Some(
@@ -165,28 +182,36 @@ impl Help for StoreError {
 
 /// Says what was tried, on which file, when a file operation fails.
 pub(crate) trait At<T> {
-    /// For an operation that wrote nothing yet.
+    /// For an operation that needs no room to speak of.
     fn at(self, action: &'static str, path: &Path) -> Result<T, StoreError>;
 }
 
 impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, StoreError> {
-        self.map_err(|error| file_error(action, path, 0, error.into()))
+        self.map_err(|error| no_room(action, path, BLOCK_B, error.into()))
     }
 }
 
-/// Tells a full disk from other failures; `written_b` bytes of the file were written before.
-pub(crate) fn file_error(
+/// What a new name or an empty file may need.
+const BLOCK_B: u64 = 4096;
+
+/// Tells a full disk, where `needed_b` more bytes did not fit, from other failures.
+pub(crate) fn no_room(
     action: &'static str,
     path: &Path,
-    written_b: u64,
+    needed_b: u64,
     source: io::Error,
 ) -> StoreError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            StoreError::NoSpace { action, path, written_b, source }
+            let free_b = path.ancestors().find_map(|dir| free_b(dir).ok());
+            StoreError::NoSpace { action, path, needed_b, free_b, source }
         }
         _ => StoreError::Io { action, path, source },
     }
+}
+
+fn free(free_b: Option<u64>) -> String {
+    free_b.map_or_else(String::new, |free_b| format!(", {free_b} are free"))
 }

@@ -1,17 +1,16 @@
 //! What happened: the latest failure of each key, and the latest jobs.
 
 use kbs_plan::id::BuildKey;
-use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use redb::ReadableTable as _;
 
+use crate::changes::Change;
+use crate::disk;
 use crate::error::StoreError;
 use crate::logs::LogFile;
+use crate::meta::encode_failure;
 use crate::row::{Ending, FailureRecord, FailureRow, JobRow, Row as _};
 use crate::store::Store;
-use crate::sync::settle;
 use crate::tables::{FAILURES, JOBS};
-
-/// Jobs beyond this many are forgotten, oldest first.
-const JOBS_MAX: u64 = 10_000;
 
 impl Store {
     /// Records a failed build and its log, in place of an earlier failure of the same key.
@@ -25,13 +24,12 @@ impl Store {
     ) -> Result<FailureRow, StoreError> {
         let facts = log.as_ref().map(|log| log.facts().clone());
         let row = FailureRow { record: record.clone(), log: facts };
-        let _one = self.one_commit();
+        let _keys = self.locks.keys([record.key]);
         self.place_log(record.key, Ending::Failed, log)?;
-        settle(self.paths().root(), &[self.paths().logs()].into())?;
-        self.write("record a failure", |txn| {
-            txn.open_table(FAILURES)?.insert(record.key, row.encode().as_slice())?;
-            Ok(())
-        })?;
+        disk::settle(self.paths().root(), &[self.paths().logs()].into())?;
+        self.place_meta(&self.paths().failure_meta(record.key), &encode_failure(&row))?;
+        let change = Change::PutFailure { row: Box::new(row.clone()) };
+        self.submit("record a failure", vec![change])?;
         Ok(row)
     }
 
@@ -80,20 +78,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Txn`]; none was added.
     pub fn record_jobs(&self, jobs: &[JobRow]) -> Result<(), StoreError> {
-        self.write("record jobs", |txn| {
-            let mut table = txn.open_table(JOBS)?;
-            let last = table.last()?.map(|(number, _)| number.value());
-            for (number, job) in (last.map_or(0, |last| last + 1)..).zip(jobs) {
-                table.insert(number, job.encode().as_slice())?;
-            }
-            while table.len()? > JOBS_MAX {
-                table.pop_first()?;
-            }
-            Ok(())
-        })
+        self.submit("record jobs", vec![Change::AddJobs { jobs: jobs.to_vec() }])
     }
 
-    /// The latest `limit` jobs, newest first. Rows that cannot be read are left out.
+    /// Notes a job that ended; it is written with the next transaction, or when many have come
+    /// together.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`]; the job is still noted.
+    pub fn note_job(&self, job: JobRow) -> Result<(), StoreError> {
+        if self.writer.note_job(job) { self.flush_notes() } else { Ok(()) }
+    }
+
+    /// The latest `limit` jobs that are written, newest first. Rows that cannot be read are left out.
     ///
     /// # Errors
     /// [`StoreError::Txn`].

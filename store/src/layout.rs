@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use kbs_plan::id::{BlobId, BuildKey, TreeId};
+use kbs_plan::id::{BlobId, BuildKey, Id};
 
 use crate::row::Ending;
+use crate::thing::Thing;
 
 /// Whether a file may be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +28,7 @@ impl Executable {
 pub(crate) enum Purpose {
     /// Kept and handed out: nothing may be written.
     Output,
-    /// Lower layer of a build's source directory: modes as a checkout has them.
+    /// Lower layer of a build's source directory, or of its root: modes as a checkout has them.
     Source,
 }
 
@@ -56,6 +57,13 @@ impl Variant {
         Self { mode: 0o644, suffix: "-w" },
         Self { mode: 0o755, suffix: "-wx" },
     ];
+
+    /// What the name of a blob's file says; `None` for any other name.
+    pub(crate) fn of_file_name(name: &str) -> Option<(BlobId, Self)> {
+        let (hex, suffix) = name.split_at_checked(64)?;
+        let variant = Self::ALL.into_iter().find(|variant| variant.suffix == suffix)?;
+        Some((hex.parse().ok()?, variant))
+    }
 
     pub(crate) const fn of(purpose: Purpose, executable: Executable) -> Self {
         let [plain, run, write, write_run] = Self::ALL;
@@ -133,9 +141,9 @@ impl Layout {
         self.root.join("sources")
     }
 
-    /// One source tree.
-    pub fn source(&self, tree: TreeId) -> PathBuf {
-        self.root.join(format!("sources/{}", tree.hex()))
+    /// One layer of sources.
+    pub fn layer(&self, name: [u8; 32]) -> PathBuf {
+        self.root.join(format!("sources/{}", hex(name)))
     }
 
     /// The directory of what the database can be rebuilt from.
@@ -143,9 +151,33 @@ impl Layout {
         self.root.join("meta")
     }
 
-    /// Everything needed to rebuild the row of `key`.
+    /// All that is known of the output of `key`; its row can be made again from it.
     pub fn meta(&self, key: BuildKey) -> PathBuf {
         self.root.join(format!("meta/{}.json", key.hex()))
+    }
+
+    /// All that is known of the latest failure of `key`.
+    pub fn failure_meta(&self, key: BuildKey) -> PathBuf {
+        self.root.join(format!("meta/{}.failed.json", key.hex()))
+    }
+
+    /// The listing of a layer or an image, or all that is known of an output.
+    pub(crate) fn meta_of(&self, thing: Thing) -> PathBuf {
+        match thing {
+            Thing::Output(key) => self.meta(key),
+            Thing::Layer(name) => self.root.join(format!("meta/layer-{}.json", hex(name))),
+            Thing::Image(name) => self.root.join(format!("meta/image-{}.json", hex(name))),
+        }
+    }
+
+    /// What image names stand for.
+    pub fn image_names(&self) -> PathBuf {
+        self.root.join("meta/image-names.json")
+    }
+
+    /// The directory of roots.
+    pub fn roots(&self) -> PathBuf {
+        self.root.join("roots")
     }
 
     /// The directory of unpacked toolchain images.
@@ -172,13 +204,33 @@ impl Layout {
         self.root.join(format!("logs/{}{suffix}.zst", key.hex()))
     }
 
+    /// An image, by the SHA-256 of its manifest.
+    pub(crate) fn image(&self, name: [u8; 32]) -> PathBuf {
+        self.root.join(format!("images/sha256-{}", hex(name)))
+    }
+
+    /// The directory of an image's files, unpacked.
+    pub(crate) fn rootfs(&self, image: [u8; 32]) -> PathBuf {
+        self.image(image).join("rootfs")
+    }
+
+    /// The file that is there while a process has the store open, and after it was killed.
+    pub(crate) fn open_marker(&self) -> PathBuf {
+        self.root.join("open")
+    }
+
+    /// Where a database that was replaced stays.
+    pub(crate) fn kept_database(&self, why: &str) -> PathBuf {
+        self.root.join(format!("kbs.redb.{why}"))
+    }
+
     /// The directory of things that may be deleted whenever no process holds the lock.
     pub fn scratch(&self) -> PathBuf {
         self.root.join("scratch")
     }
 
     /// Every directory that [`Store::open`](crate::Store::open) makes.
-    pub(crate) fn directories(&self) -> [PathBuf; 8] {
+    pub(crate) fn directories(&self) -> [PathBuf; 9] {
         [
             self.blobs(),
             self.outputs(),
@@ -187,7 +239,12 @@ impl Layout {
             self.images(),
             self.git(),
             self.logs(),
+            self.roots(),
             self.scratch(),
         ]
     }
+}
+
+fn hex(name: [u8; 32]) -> String {
+    Id::<()>::from_bytes(name).hex()
 }

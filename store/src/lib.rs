@@ -8,35 +8,58 @@
 //! remove them while no ingest or commit is under way.
 
 mod blobs;
+mod changes;
 mod check;
 mod checkout;
 mod claim;
+mod collect;
 mod database;
+mod disk;
 mod error;
+#[cfg(test)]
+mod faults;
 mod history;
+mod index;
 mod ingest;
 mod layout;
+mod litter;
+mod locks;
 mod logs;
 mod memo;
+mod meta;
+mod migrate;
+mod open;
 mod outputs;
+mod parallel;
+mod policy;
 mod rebuild;
+mod roots;
 mod row;
 mod search;
+mod sharing;
 mod sources;
 mod store;
 mod sweep;
-mod sync;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod thing;
+mod usage;
+mod verify;
+mod writer;
 
 pub use blobs::BlobReader;
+pub use changes::Totals;
 pub use claim::OpenError;
+pub use collect::{Frees, Removed};
 pub use error::StoreError;
-pub use ingest::Ingest;
+pub use index::{IndexRow, TreeRow};
+pub use ingest::{Incomer, Ingest, Ingested};
 pub use layout::{Executable, Layout};
 pub use logs::{LogFile, LogReader, LogTail, LogWriter};
 pub use outputs::LookUp;
+pub use policy::{Candidate, Decision, Holder, Item, Policy, Reason, decide};
+pub use roots::{Root, RootKind, RootState};
 pub use row::{
     Ending, FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts, OutputRecord, OutputRow,
     Phase, RowError, StoredAs, Usage, UsageSample,
@@ -45,3 +68,6 @@ pub use search::Found;
 pub use sources::{SourceEntry, SourceError, SourceKind};
 pub use store::Store;
 pub use sweep::remove_tree;
+pub use thing::{Lease, Thing};
+pub use usage::PartUsage;
+pub use verify::{Finding, Repair, Scope, Verified};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use kbs_plan::id::{Blob, BuildKey, IdHasher};
 
-use crate::error::{At as _, StoreError, file_error};
+use crate::disk;
+use crate::error::{At as _, StoreError, no_room};
 use crate::layout::Layout;
 use crate::row::{Ending, LogFacts};
 use crate::store::Store;
@@ -54,7 +55,10 @@ impl LogFile {
         ending: Ending,
     ) -> Result<(), StoreError> {
         let place = layout.log(key, ending);
-        self.path.persist(&place).map_err(|error| error.error).at("rename the log to", &place)
+        disk::rename(&self.path, &place, "rename the log to")?;
+        // Its name in scratch is gone.
+        drop(self.path.keep());
+        Ok(())
     }
 }
 
@@ -101,7 +105,7 @@ impl Store {
     ) -> Result<Option<LogReader>, StoreError> {
         let stored_as = match ending {
             Ending::Failed => key,
-            Ending::Succeeded => self.output_row(key)?.map_or(key, |row| row.stored_as.key),
+            Ending::Succeeded => self.lookup(key)?.map_or(key, |row| row.stored_as),
         };
         let path = self.paths().log(stored_as, ending);
         match File::open(&path) {
@@ -131,9 +135,9 @@ impl LogWriter {
             );
             self.keep(note.as_bytes()).at("write the log", &self.path)?;
         }
-        let Self { encoder, path, hasher, size_b, dropped_b, .. } = self;
+        let Self { encoder, path, hasher, size_b, dropped_b, unflushed_b, .. } = self;
         let sync = || encoder.finish()?.sync_all();
-        sync().map_err(|error| file_error("write the log", &path, size_b, error))?;
+        sync().map_err(|error| no_room("write the log", &path, unflushed_b, error))?;
         let facts = LogFacts { size_b, dropped_b, digest: hasher.finish() };
         Ok(LogFile { path, facts })
     }
@@ -160,7 +164,7 @@ impl Write for LogWriter {
         let (kept, dropped) = bytes.split_at(bytes.len().min(room_b));
         self.keep(kept).map_err(|error| {
             let kind = error.kind();
-            io::Error::new(kind, file_error("write the log", &self.path, self.size_b, error))
+            io::Error::new(kind, no_room("write the log", &self.path, bytes.len() as u64, error))
         })?;
         self.dropped_b += dropped.len() as u64;
         Ok(bytes.len())

@@ -1,14 +1,16 @@
 //! Answers worth remembering: what was once worked out and cannot change, and names people gave.
 
-use kbs_plan::id::{BlobId, ConfigureKey, TreeId};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use kbs_plan::id::ConfigureKey;
 use redb::ReadableTable as _;
 
+use crate::changes::Change;
 use crate::error::StoreError;
+use crate::meta::encode;
 use crate::store::Store;
-use crate::tables::{CONFIGURED, GIT_BLOBS, IMAGE_NAMES, SELECTIONS};
-
-/// A git object id.
-pub(crate) type GitOid = [u8; 20];
+use crate::tables::{CONFIGURED, IMAGE_NAMES};
 
 impl Store {
     /// The normalised configuration text that was remembered for `key`.
@@ -26,32 +28,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Txn`].
     pub fn remember_configured(&self, key: ConfigureKey, text: &[u8]) -> Result<(), StoreError> {
-        self.write("remember a configuration", |txn| {
-            txn.open_table(CONFIGURED)?.insert(key, text)?;
-            Ok(())
-        })
-    }
-
-    /// The source tree that was remembered for a selection of paths and git objects; whether it is
-    /// still there is for [`source`](Self::source) to say.
-    ///
-    /// # Errors
-    /// [`StoreError::Txn`].
-    pub fn selection(&self, id: [u8; 32]) -> Result<Option<TreeId>, StoreError> {
-        self.db.read("look up a selection", |txn| {
-            Ok(txn.open_table(SELECTIONS)?.get(&id)?.map(|tree| tree.value()))
-        })
-    }
-
-    /// Remembers which source tree a selection is.
-    ///
-    /// # Errors
-    /// [`StoreError::Txn`].
-    pub fn remember_selection(&self, id: [u8; 32], tree: TreeId) -> Result<(), StoreError> {
-        self.write("remember a selection", |txn| {
-            txn.open_table(SELECTIONS)?.insert(&id, tree)?;
-            Ok(())
-        })
+        let change = Change::PutConfigured { key, text: text.to_vec() };
+        self.submit("remember a configuration", vec![change])
     }
 
     /// The digest that an image name stands for.
@@ -69,10 +47,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Txn`].
     pub fn set_image_name(&self, name: &str, digest: &str) -> Result<(), StoreError> {
-        self.write("name an image", |txn| {
-            txn.open_table(IMAGE_NAMES)?.insert(name, digest)?;
-            Ok(())
-        })
+        let (name, digest) = (name.to_owned(), digest.to_owned());
+        self.change_image_names(Change::NameImage { name, digest })
     }
 
     /// Every image name with its digest, by name.
@@ -95,35 +71,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::Txn`].
     pub fn remove_image_name(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.write("forget an image name", |txn| {
-            let mut table = txn.open_table(IMAGE_NAMES)?;
-            let removed = table.remove(name)?.map(|digest| digest.value().to_owned());
-            Ok(removed)
-        })
-    }
-
-    /// The blob, and its size in bytes, that a git object was stored as; whether it still is, the
-    /// files say.
-    pub(crate) fn git_blob(&self, oid: &GitOid) -> Result<Option<(BlobId, u64)>, StoreError> {
-        self.db.read("look up a git object", |txn| {
-            Ok(txn.open_table(GIT_BLOBS)?.get(oid)?.map(|found| found.value()))
-        })
-    }
-
-    /// Remembers what git objects were stored as.
-    pub(crate) fn remember_git_blobs(
-        &self,
-        learned: &[(GitOid, (BlobId, u64))],
-    ) -> Result<(), StoreError> {
-        if learned.is_empty() {
-            return Ok(());
+        let known = self.image_name(name)?;
+        if known.is_some() {
+            self.change_image_names(Change::UnnameImage { name: name.to_owned() })?;
         }
-        self.write("remember git objects", |txn| {
-            let mut table = txn.open_table(GIT_BLOBS)?;
-            for (oid, found) in learned {
-                table.insert(oid, found)?;
+        Ok(known)
+    }
+
+    /// Changes the names in their file, from which they can be read again, and in their table.
+    fn change_image_names(&self, change: Change) -> Result<(), StoreError> {
+        let _one = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names: BTreeMap<_, _> = self.image_names()?.into_iter().collect();
+        match &change {
+            Change::NameImage { name, digest } => {
+                names.insert(name.clone(), digest.clone());
             }
-            Ok(())
-        })
+            Change::UnnameImage { name } => {
+                names.remove(name);
+            }
+            _ => unreachable!("only names change here"),
+        }
+        self.place_meta(&self.paths().image_names(), &encode(&names))?;
+        self.submit("name an image", vec![change])
     }
 }

@@ -1,30 +1,29 @@
 //! Outputs: committed once, looked at before each use, dropped when they are not what they were.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use kbs_plan::id::{BuildKey, ContentKey, TreeId};
-use kbs_plan::tree::{Entry, Tree};
-use redb::{ReadableTable as _, WriteTransaction};
+use kbs_plan::id::{BuildKey, ContentKey};
+use kbs_plan::tree::Tree;
+use redb::ReadableTable as _;
 
-use crate::check::{Depth, Extent, WINDOW, find_damage};
-use crate::checkout::{check_out, set_mode};
-use crate::database::TxnError;
+use crate::changes::Change;
+use crate::check::{Depth, Extent, Listed, WINDOW, find_damage};
+use crate::checkout::check_out;
+use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::ingest::{Stage, stage_file};
+use crate::index::IndexRow;
+use crate::ingest::{Ingested, Stage};
 use crate::layout::Purpose;
 use crate::logs::LogFile;
-use crate::rebuild::MetaFile;
-use crate::row::{
-    Ending, LogFacts, OutputRecord, OutputRow, Row as _, RowError, StoredAs, TreeRow,
-};
+use crate::meta::OutputMeta;
+use crate::rebuild::put_output;
+use crate::row::{Ending, LogFacts, OutputRecord, OutputRow, RowError, StoredAs};
 use crate::store::Store;
 use crate::sweep::remove_tree;
-use crate::sync::settle;
-use crate::tables::{BLOBS, CONTENTS, OUTPUTS, TREES};
+use crate::tables::{CONTENTS, OUTPUTS};
+use crate::thing::Thing;
 
 const NAME_MAX: usize = 100;
 
@@ -64,7 +63,7 @@ enum Verdict {
 struct Damage {
     reason: String,
     /// The row, if it can be read.
-    row: Option<Box<OutputRow>>,
+    row: Option<Box<IndexRow>>,
     place: Place,
 }
 
@@ -88,7 +87,7 @@ impl Store {
     pub fn commit(
         &self,
         record: &OutputRecord,
-        tree: &Tree,
+        tree: &Ingested,
         log: Option<LogFile>,
     ) -> Result<OutputRow, StoreError> {
         check_name(&record.name)?;
@@ -99,14 +98,15 @@ impl Store {
         let stored_as = StoredAs { key: record.key, name: record.name.clone() };
         let log_facts = log.as_ref().map(|log| log.facts().clone());
         let row = output_row(record, tree, stored_as, log_facts);
-        let stage = self.stage_output(&row, tree)?;
+        let meta = OutputMeta::new(&row, tree);
+        let stage = self.stage_output(&meta)?;
 
-        let _one = self.one_commit();
+        let _keys = self.locks.keys([record.key]);
         if let Some(row) = self.make_way(record.key, &record.marks)? {
             return Ok(row);
         }
         self.place_output(&row, &stage, log)?;
-        self.write("record an output", |txn| put_output(txn, &row, tree))?;
+        self.record_output(&meta)?;
         Ok(row)
     }
 
@@ -123,21 +123,21 @@ impl Store {
         check_name(&record.name)?;
         // What is damaged is dropped, with all that it is made of.
         self.output(record.key)?;
-        let _one = self.one_commit();
+        let stored_as = self.lookup(of)?.map(|row| row.stored_as);
+        let _keys = self.locks.keys([Some(record.key), Some(of), stored_as].into_iter().flatten());
         let Verdict::Sound(base) = self.judge(of, self.next_turn())? else {
             return Err(StoreError::UnknownOutput { key: of });
         };
+        let tree = self.tree(&base)?;
         let mut row = OutputRow { record: record.clone(), ..*base };
         row.record.marks.extend(base.record.marks);
         if let Some(row) = self.make_way(record.key, &row.record.marks)? {
             return Ok(row);
         }
         row.last_use_unix_s = record.created_unix_s;
-
-        let tree = self.tree(row.tree)?.ok_or(StoreError::CorruptTree { id: row.tree })?;
-        let stage = Stage::new(self.paths())?;
-        self.place_meta(&stage, &row, &tree)?;
-        self.write("record another key of an output", |txn| put_output(txn, &row, &tree))?;
+        let meta = OutputMeta::new(&row, &tree);
+        self.place_meta(&self.paths().meta(record.key), &meta.encode())?;
+        self.record_output(&meta)?;
         Ok(row)
     }
 
@@ -154,12 +154,29 @@ impl Store {
             Verdict::Damaged(_) => {}
         }
         // The same look again, now that nobody is in the middle of replacing it.
-        let _one = self.one_commit();
+        let stored_as = self.lookup(key).ok().flatten().map(|row| row.stored_as);
+        let _keys = self.locks.keys([Some(key), stored_as].into_iter().flatten());
         match self.judge(key, turn)? {
             Verdict::Absent => Ok(LookUp::Absent),
             Verdict::Sound(row) => Ok(LookUp::Found(row)),
             Verdict::Damaged(damage) => self.drop_output(key, damage),
         }
+    }
+
+    /// What the index knows of an output, without a look at its files.
+    ///
+    /// # Errors
+    /// [`StoreError::Row`], [`StoreError::Txn`].
+    pub fn lookup(&self, key: BuildKey) -> Result<Option<IndexRow>, StoreError> {
+        let row = self.db.read("look up an output", |txn| {
+            let table = txn.open_table(OUTPUTS)?;
+            Ok(table.get(key)?.map(|bytes| IndexRow::decode(bytes.value())))
+        })?;
+        row.transpose().map_err(|source| StoreError::Row {
+            table: "outputs",
+            key: key.to_string(),
+            source,
+        })
     }
 
     /// The directory of an output.
@@ -178,75 +195,74 @@ impl Store {
         })
     }
 
-    /// Every output, newest first, without a look at the files. Rows that cannot be read are left
-    /// out.
+    /// Every output, newest first, without a look at its files. What cannot be read is left out.
     ///
     /// # Errors
     /// [`StoreError::Txn`].
     pub fn outputs(&self) -> Result<Vec<OutputRow>, StoreError> {
-        let mut rows = self.db.read("list the outputs", |txn| {
-            let mut rows = Vec::new();
+        let mut indexed = Vec::new();
+        self.each_output(&mut |key, row| indexed.push((key, row)))?;
+        indexed.sort_by_key(|(key, row)| (std::cmp::Reverse(row.created_unix_s), *key));
+        let mut rows = Vec::with_capacity(indexed.len());
+        for (key, row) in indexed {
+            match self.read_meta(key, &row) {
+                Ok(meta) => rows.push(self.with_last_use(meta.row)?),
+                Err(reason) => {
+                    tracing::warn!(build.key = %key, reason, "an output is skipped");
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Shows every output's row. Those that cannot be read are left out.
+    pub(crate) fn each_output(
+        &self,
+        show: &mut dyn FnMut(BuildKey, IndexRow),
+    ) -> Result<(), StoreError> {
+        self.db.read("list the outputs", |txn| {
             for row in txn.open_table(OUTPUTS)?.iter()? {
                 let (key, bytes) = row?;
-                match OutputRow::decode(bytes.value()) {
-                    Ok(row) => rows.push(row),
+                match IndexRow::decode(bytes.value()) {
+                    Ok(row) => show(key.value(), row),
                     Err(error) => {
                         tracing::warn!(build.key = %key.value(), %error, "an output's row is skipped");
                     }
                 }
             }
-            Ok(rows)
-        })?;
-        rows.sort_by_key(|row| (std::cmp::Reverse(row.record.created_unix_s), row.record.key));
-        Ok(rows.into_iter().map(|row| self.with_last_use(row)).collect())
+            Ok(())
+        })
     }
 
-    /// The listing of an output's tree, verified; `None` where no output has it.
+    /// The listing of an output's tree, verified.
     ///
     /// # Errors
-    /// [`StoreError::CorruptTree`], [`StoreError::Row`], [`StoreError::Txn`].
-    pub fn tree(&self, id: TreeId) -> Result<Option<Tree>, StoreError> {
-        let rows = self.tree_rows(id, 0, u32::MAX)?;
-        let mut tree = Tree::default();
-        let is_empty = rows.is_empty();
-        for TreeRow { path, entry } in rows {
-            tree.insert(path, entry).map_err(|_| StoreError::CorruptTree { id })?;
-        }
-        match tree.id() == id {
-            true => Ok(Some(tree)),
-            false if is_empty => Ok(None),
-            false => Err(StoreError::CorruptTree { id }),
+    /// [`StoreError::Meta`].
+    pub fn tree(&self, row: &OutputRow) -> Result<Tree, StoreError> {
+        let path = self.paths().meta(row.record.key);
+        let damaged = |reason| StoreError::Meta { path: path.clone(), reason };
+        let (meta, _) = OutputMeta::read(&path, None).at("read", &path)?.map_err(damaged)?;
+        if meta.row.tree == row.tree {
+            Ok(meta.tree)
+        } else {
+            Err(damaged("it is that of another output".to_owned()))
         }
     }
 
-    /// The row of a key as it is, without a look at the files.
-    pub(crate) fn output_row(&self, key: BuildKey) -> Result<Option<OutputRow>, StoreError> {
-        let row = self.db.read("look up an output", |txn| {
-            let table = txn.open_table(OUTPUTS)?;
-            Ok(table.get(key)?.map(|bytes| OutputRow::decode(bytes.value())))
-        })?;
-        let row = row.transpose().map_err(|source| StoreError::Row {
-            table: "outputs",
-            key: key.to_string(),
-            source,
-        })?;
-        Ok(row.map(|row| self.with_last_use(row)))
+    /// All that is known of an output, if it is what its row says.
+    pub(crate) fn read_meta(&self, key: BuildKey, row: &IndexRow) -> Result<OutputMeta, String> {
+        let read = OutputMeta::read(&self.paths().meta(key), Some(row.meta));
+        match read {
+            Ok(Ok((meta, _))) if meta.row.record.key == key => Ok(meta),
+            Ok(Ok((meta, _))) => Err(format!("its metadata is that of {}", meta.row.record.key)),
+            Ok(Err(reason)) => Err(reason),
+            Err(error) => Err(format!("its metadata cannot be read: {error}")),
+        }
     }
 
-    fn tree_rows(&self, id: TreeId, first: u32, count: u32) -> Result<Vec<TreeRow>, StoreError> {
-        let rows = self.db.read("read the listing of a tree", |txn| {
-            let table = txn.open_table(TREES)?;
-            let mut rows = Vec::new();
-            for row in table.range((id, first)..(id, first.saturating_add(count)))? {
-                rows.push(TreeRow::decode(row?.1.value()));
-            }
-            Ok(rows)
-        })?;
-        rows.into_iter().collect::<Result<_, _>>().map_err(|source| StoreError::Row {
-            table: "trees",
-            key: id.to_string(),
-            source,
-        })
+    fn with_last_use(&self, row: OutputRow) -> Result<OutputRow, StoreError> {
+        let used = self.last_use(Thing::Output(row.record.key))?;
+        Ok(OutputRow { last_use_unix_s: used.max(row.record.created_unix_s), ..row })
     }
 
     /// Returns the sound output of `key` if it stays where one with `marks` could be had. One with
@@ -262,7 +278,10 @@ impl Store {
                 let reason = "one that was made in a better sandbox replaces it".to_owned();
                 // The directory of an alias is another key's.
                 let place = if worse.stored_as.key == key { Place::Directory } else { Place::Row };
-                self.drop_output(key, Damage { reason, row: Some(worse), place })?;
+                self.drop_output(
+                    key,
+                    Damage { reason, row: self.lookup(key)?.map(Box::new), place },
+                )?;
                 Ok(None)
             }
             Verdict::Absent | Verdict::Damaged(_) => Ok(None),
@@ -272,7 +291,7 @@ impl Store {
     fn judge(&self, key: BuildKey, turn: u64) -> Result<Verdict, StoreError> {
         let damaged =
             |reason: String, row, place| Ok(Verdict::Damaged(Damage { reason, row, place }));
-        let row = match self.output_row(key) {
+        let row = match self.lookup(key) {
             Ok(Some(row)) => Box::new(row),
             Ok(None) => return Ok(Verdict::Absent),
             Err(StoreError::Row { source: error @ RowError::Damaged { .. }, .. }) => {
@@ -280,15 +299,22 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        if row.stored_as.key != key {
-            let base = self.output_row(row.stored_as.key)?;
+        if row.stored_as != key {
+            let base = self.lookup(row.stored_as)?;
             if base.is_none_or(|base| base.tree != row.tree) {
-                let reason = format!("{}, which it equals, is gone", row.stored_as.key);
+                let reason = format!("{}, which it equals, is gone", row.stored_as);
                 return damaged(reason, Some(row), Place::Row);
             }
         }
-        match self.look_at(&row, turn)? {
-            None => Ok(Verdict::Sound(row)),
+        let meta = match self.read_meta(key, &row) {
+            Ok(meta) => meta,
+            Err(reason) => {
+                let place = if row.stored_as == key { Place::Directory } else { Place::Row };
+                return damaged(reason, Some(row), place);
+            }
+        };
+        match self.look_at(&meta, turn)? {
+            None => Ok(Verdict::Sound(Box::new(self.with_last_use(meta.row)?))),
             Some(reason) => damaged(reason, Some(row), Place::Directory),
         }
     }
@@ -301,36 +327,37 @@ impl Store {
     }
 
     /// Looks at some of an output's files; returns what is wrong with them.
-    pub(crate) fn look_at(&self, row: &OutputRow, turn: u64) -> Result<Option<String>, StoreError> {
-        let windows = u64::from(row.entries.div_ceil(WINDOW).max(1));
-        let window = u32::try_from(turn % windows).expect("less than a u32");
-        let rows = match self.tree_rows(row.tree, window * WINDOW, WINDOW) {
-            Ok(rows) => rows,
-            Err(StoreError::Row { source, .. }) => {
-                return Ok(Some(format!("its listing cannot be read: {source}")));
-            }
-            Err(error) => return Err(error),
-        };
-        let expected = (row.entries - (window * WINDOW).min(row.entries)).min(WINDOW);
-        if rows.len() != expected as usize {
-            return Ok(Some("its listing is incomplete".to_owned()));
-        }
+    pub(crate) fn look_at(
+        &self,
+        meta: &OutputMeta,
+        turn: u64,
+    ) -> Result<Option<String>, StoreError> {
+        let listed: Vec<Listed<'_>> = meta.tree.iter().collect();
+        let windows = listed.len().div_ceil(WINDOW).max(1);
+        let window = usize::try_from(turn).unwrap_or(0) % windows;
+        let seen = listed.chunks(WINDOW).nth(window).unwrap_or_default();
         let extent = if windows == 1 { Extent::Whole } else { Extent::Part };
-        let path = self.output_path(row);
+        let path = self.output_path(&meta.row);
         // Divided, so that the file does not follow from the window.
-        let depth = Depth::Glance { turn: turn / windows };
-        find_damage(&path, &rows, extent, depth).at("look at", &path)
+        let depth = Depth::Glance { turn: turn / windows as u64 };
+        find_damage(&path, seen, (Purpose::Output, extent), depth).at("look at", &path)
     }
 
     /// Makes the output's directory and metadata in `scratch/`, synced, one rename from its place.
-    pub(crate) fn stage_output(&self, row: &OutputRow, tree: &Tree) -> Result<Stage, StoreError> {
+    pub(crate) fn stage_output(&self, meta: &OutputMeta) -> Result<Stage, StoreError> {
         let stage = Stage::new(self.paths())?;
-        let mut unsynced = check_out(self.paths(), tree, &stage.join("tree"), Purpose::Output)?;
-        let meta = stage.join("meta");
-        stage_file(&meta, &MetaFile::new(row, tree).encode())?;
-        unsynced.insert(meta);
-        settle(self.paths().root(), &unsynced)?;
+        let mut unsynced = check_out(self.paths(), &meta.tree, &stage.join("tree"))?;
+        let file = stage.join("meta");
+        disk::write_file(&file, &meta.encode())?;
+        unsynced.insert(file);
+        disk::settle(self.paths().root(), &unsynced)?;
         Ok(stage)
+    }
+
+    /// Writes the rows of an output whose files are in place.
+    pub(crate) fn record_output(&self, meta: &OutputMeta) -> Result<(), StoreError> {
+        let hash = kbs_plan::id::BlobId::of(&meta.encode());
+        self.submit("record an output", vec![put_output(meta, hash)])
     }
 
     /// Renames everything into place, synced. What is there without a row is in the way.
@@ -349,21 +376,15 @@ impl Store {
                 tracing::warn!(%error, path = %left.display(), "cannot remove a leftover");
             }
         }
-        fs::rename(stage.join("tree"), &place).at("rename a new output to", &place)?;
-        set_mode(&place, Purpose::Output.dir_mode())?;
+        disk::rename(&stage.join("tree"), &place, "rename a new output to")?;
+        disk::set_mode(&place, Purpose::Output.dir_mode())?;
         let meta = layout.meta(row.record.key);
-        fs::rename(stage.join("meta"), &meta).at("rename metadata to", &meta)?;
+        disk::rename(&stage.join("meta"), &meta, "rename metadata to")?;
         self.place_log(row.record.key, Ending::Succeeded, log)?;
-        settle(layout.root(), &[place, layout.outputs(), layout.metas(), layout.logs()].into())
-    }
-
-    fn place_meta(&self, stage: &Stage, row: &OutputRow, tree: &Tree) -> Result<(), StoreError> {
-        let staged = stage.join("meta");
-        let place = self.paths().meta(row.record.key);
-        stage_file(&staged, &MetaFile::new(row, tree).encode())?;
-        settle(self.paths().root(), &[staged.clone()].into())?;
-        fs::rename(&staged, &place).at("rename metadata to", &place)?;
-        settle(self.paths().root(), &[self.paths().metas()].into())
+        disk::settle(
+            layout.root(),
+            &[place, layout.outputs(), layout.metas(), layout.logs()].into(),
+        )
     }
 
     /// Gives a log its name, or makes sure that no older one is taken for this build's.
@@ -375,7 +396,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match log {
             Some(log) => log.place(self.paths(), key, ending),
-            None => remove_if_there(&self.paths().log(key, ending)),
+            None => disk::remove_file(&self.paths().log(key, ending)).map(drop),
         }
     }
 
@@ -386,25 +407,13 @@ impl Store {
         let mut gone = vec![key];
         let mut directory = None;
         if let (Some(row), Place::Directory) = (&row, place) {
-            gone.push(row.stored_as.key);
-            directory = Some(self.output_path(row));
+            gone.push(row.stored_as);
+            directory = Some(self.paths().output(row.stored_as, &row.stored_name));
         }
-        self.write("forget an output", |txn| {
-            let mut outputs = txn.open_table(OUTPUTS)?;
-            for key in &gone {
-                outputs.remove(key)?;
-            }
-            if let Some(row) = &row {
-                let mut contents = txn.open_table(CONTENTS)?;
-                let pointed = contents.get(row.record.content)?.map(|key| key.value());
-                if pointed.is_some_and(|key| gone.contains(&key)) {
-                    contents.remove(row.record.content)?;
-                }
-            }
-            Ok(())
-        })?;
+        let changes = gone.iter().map(|key| Change::DropOutput { key: *key }).collect();
+        self.submit("forget an output", changes)?;
         for key in gone {
-            remove_if_there(&self.paths().meta(key))?;
+            disk::remove_file(&self.paths().meta(key))?;
         }
         let moved_to = match directory.filter(|path| path.symlink_metadata().is_ok()) {
             Some(path) => Some(self.set_aside(&path)?),
@@ -414,11 +423,11 @@ impl Store {
     }
 
     /// Moves something out of the way, to where opening the store deletes it.
-    fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
+    pub(crate) fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
         let found = path.symlink_metadata().at("inspect", path)?;
         if found.is_dir() {
             // Moving a directory needs permission to write to it.
-            set_mode(path, 0o755)?;
+            disk::set_mode(path, 0o755)?;
         }
         let scratch = self.paths().scratch();
         let dir = tempfile::Builder::new()
@@ -427,34 +436,9 @@ impl Store {
             .at("make a directory in", &scratch)?
             .keep();
         let aside = dir.join(path.file_name().unwrap_or_default());
-        fs::rename(path, &aside).at("move aside", path)?;
+        disk::rename(path, &aside, "move aside what is damaged to")?;
         Ok(aside)
     }
-}
-
-/// Writes the rows of one output.
-pub(crate) fn put_output(
-    txn: &WriteTransaction,
-    row: &OutputRow,
-    tree: &Tree,
-) -> Result<(), TxnError> {
-    let key = row.record.key;
-    txn.open_table(OUTPUTS)?.insert(key, row.encode().as_slice())?;
-    if row.stored_as.key != key {
-        return Ok(());
-    }
-    txn.open_table(CONTENTS)?.insert(row.record.content, key)?;
-    let id = row.tree;
-    let mut trees = txn.open_table(TREES)?;
-    let mut blobs = txn.open_table(BLOBS)?;
-    for (index, (path, entry)) in (0_u32..).zip(tree.iter()) {
-        if let Entry::File { blob, size, executable: _ } = entry {
-            blobs.insert(blob, size)?;
-        }
-        let row = TreeRow { path: path.clone(), entry: entry.clone() };
-        trees.insert((id, index), row.encode().as_slice())?;
-    }
-    Ok(())
 }
 
 pub(crate) fn output_row(
@@ -483,11 +467,4 @@ fn check_name(name: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Name { name: name.to_owned() })
-}
-
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
-        _ => Ok(()),
-    }
 }

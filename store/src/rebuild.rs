@@ -1,103 +1,173 @@
-//! Makes the index of outputs again from what lies beside them.
+//! Makes the index again from what lies beside it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::Path;
 
-use kbs_plan::id::BuildKey;
+use kbs_plan::id::{BlobId, BuildKey, Id};
 use kbs_plan::tree::Tree;
-use serde::{Deserialize, Serialize};
 
-use crate::check::{Depth, Extent, find_damage};
+use crate::changes::{Change, apply};
+use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::database::Database;
 use crate::error::{At as _, StoreError};
-use crate::layout::Layout;
-use crate::outputs::put_output;
-use crate::row::{OutputRow, TreeRow};
+use crate::layout::{Layout, Purpose};
+use crate::meta::{OutputMeta, TreeMeta, Unsound, read_json};
+use crate::migrate::Carried;
+use crate::row::FailureRow;
+use crate::thing::Thing;
 
-const VERSION: u32 = 1;
+/// Rows of this many things go into one transaction.
+const TOGETHER: usize = 1024;
 
-/// Content of `meta/<key>.json`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct MetaFile {
-    version: u32,
-    row: OutputRow,
-    tree: Tree,
+/// What a file below `meta/` speaks of, by its name.
+pub(crate) enum About {
+    Thing(Thing),
+    Failure(BuildKey),
+    /// It is read elsewhere, or is none of ours.
+    Other,
 }
 
-impl MetaFile {
-    pub(crate) fn new(row: &OutputRow, tree: &Tree) -> Self {
-        Self { version: VERSION, row: row.clone(), tree: tree.clone() }
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self)
-            .expect("rows have string keys, and writing to memory cannot fail");
-        json.push(b'\n');
-        json
+impl About {
+    pub(crate) fn of(name: &str) -> Self {
+        let Some(name) = name.strip_suffix(".json") else { return Self::Other };
+        let bytes = |hex: &str| hex.parse::<Id<kbs_plan::id::Build>>().ok();
+        if let Some(name) = name.strip_prefix("layer-").and_then(bytes) {
+            return Self::Thing(Thing::Layer(*name.as_bytes()));
+        }
+        if let Some(name) = name.strip_prefix("image-").and_then(bytes) {
+            return Self::Thing(Thing::Image(*name.as_bytes()));
+        }
+        if let Some(key) = name.strip_suffix(".failed").and_then(bytes) {
+            return Self::Failure(key);
+        }
+        bytes(name).map_or(Self::Other, |key| Self::Thing(Thing::Output(key)))
     }
 }
 
-/// Writes a row for every output whose files are what its metadata says, down to the last byte.
-/// The others are left where they are, and will be built again when they are wanted.
-pub(crate) fn index_files(layout: &Layout, db: &Database) -> Result<(), StoreError> {
-    let mut sound = BTreeMap::new();
+/// Writes a row for everything whose files are what its metadata says, down to the last byte. The
+/// others are left where they are, and will be made again when they are wanted.
+pub(crate) fn index_files(
+    layout: &Layout,
+    db: &Database,
+    carried: Carried,
+) -> Result<(), StoreError> {
+    let mut rows = Rows { db, waiting: Vec::new(), indexed: 0 };
     let mut aliases = Vec::new();
+    let mut bases = BTreeMap::new();
     let dir = layout.metas();
     for file in fs::read_dir(&dir).at("list", &dir)? {
         let path = file.at("list", &dir)?.path();
-        match read_meta(layout, &path) {
-            Ok(meta) if meta.row.stored_as.key == meta.row.record.key => {
-                sound.insert(meta.row.record.key, meta);
-            }
-            Ok(meta) => aliases.push(meta),
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let change = match About::of(&name) {
+            About::Thing(Thing::Output(key)) => match read_output(layout, key) {
+                Ok((meta, hash)) if meta.row.stored_as.key == key => {
+                    bases.insert(key, meta.row.tree);
+                    Ok(put_output(&meta, hash))
+                }
+                Ok(alias) => {
+                    aliases.push(alias);
+                    continue;
+                }
+                Err(reason) => Err(reason),
+            },
+            About::Thing(thing) => read_tree(layout, thing),
+            About::Failure(_) => match read_json::<FailureRow>(&path) {
+                Ok(Some(row)) => Ok(Change::PutFailure { row: Box::new(row) }),
+                Ok(None) => continue,
+                Err(error) => Err(error.to_string()),
+            },
+            About::Other => continue,
+        };
+        match change {
+            Ok(change) => rows.add(change)?,
             Err(reason) => {
-                tracing::warn!(path = %path.display(), reason, "an output is not indexed");
+                tracing::warn!(path = %path.display(), reason, "this is not indexed");
             }
         }
     }
-    aliases.retain(|alias| {
-        let base: Option<&MetaFile> = sound.get(&alias.row.stored_as.key);
-        base.is_some_and(|base| base.row.tree == alias.row.tree)
-    });
-    if sound.is_empty() {
-        return Ok(());
+    for (meta, hash) in aliases {
+        if bases.get(&meta.row.stored_as.key) == Some(&meta.row.tree) {
+            rows.add(put_output(&meta, hash))?;
+        }
     }
-    tracing::info!(outputs = sound.len() + aliases.len(), "the index was made from the files");
-    db.write("index the outputs", |txn| {
-        sound.values().chain(&aliases).try_for_each(|meta| put_output(txn, &meta.row, &meta.tree))
-    })
+    let names: Option<BTreeMap<String, String>> = read_json(&layout.image_names())?;
+    for (name, digest) in names.unwrap_or_default() {
+        rows.add(Change::NameImage { name, digest })?;
+    }
+    for change in carried.changes {
+        rows.add(change)?;
+    }
+    rows.flush()?;
+    if rows.indexed > 0 {
+        tracing::info!(rows = rows.indexed, "the index was made from the files");
+    }
+    Ok(())
 }
 
-/// Reads one file and checks everything that it says.
-fn read_meta(layout: &Layout, path: &Path) -> Result<MetaFile, String> {
-    let said = |error: &dyn std::error::Error| error.to_string();
-    let file = File::open(path).map_err(|error| said(&error))?;
-    let meta: MetaFile =
-        serde_json::from_reader(io::BufReader::new(file)).map_err(|error| said(&error))?;
-    let MetaFile { version, row, tree } = &meta;
-    if *version != VERSION {
-        return Err(format!("it has version {version}, this kbs knows {VERSION}"));
+/// Rows on their way into the database.
+struct Rows<'d> {
+    db: &'d Database,
+    waiting: Vec<Change>,
+    indexed: usize,
+}
+
+impl Rows<'_> {
+    fn add(&mut self, change: Change) -> Result<(), StoreError> {
+        self.waiting.push(change);
+        if self.waiting.len() < TOGETHER { Ok(()) } else { self.flush() }
     }
-    let key: BuildKey = row.record.key;
-    if path != layout.meta(key) {
-        return Err(format!("it speaks of {key}"));
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.indexed += self.waiting.len();
+        let changes = std::mem::take(&mut self.waiting);
+        self.db.write("index the files", |txn| apply(txn, &changes))
     }
-    if tree.id() != row.tree {
-        return Err("its listing is not the output's".to_owned());
+}
+
+/// The row of an output and of its blobs.
+pub(crate) fn put_output(meta: &OutputMeta, hash: BlobId) -> Change {
+    let row = Box::new(meta.index_row(hash));
+    Change::PutOutput { key: meta.row.record.key, row, blobs: blobs(&meta.tree) }
+}
+
+/// The blobs of a tree, each with its size in bytes.
+pub(crate) fn blobs(tree: &Tree) -> Vec<(BlobId, u64)> {
+    tree.files().map(|(_, blob, size_b)| (blob, size_b)).collect()
+}
+
+fn read_output(layout: &Layout, key: BuildKey) -> Result<(OutputMeta, BlobId), Unsound> {
+    let path = layout.meta(key);
+    let (meta, hash) =
+        OutputMeta::read(&path, None).unwrap_or_else(|error| Err(error.to_string()))?;
+    let row = &meta.row;
+    if row.record.key != key {
+        return Err(format!("it speaks of {}", row.record.key));
     }
-    if row.stored_as.key != key {
-        return Ok(meta);
+    if row.stored_as.key == key {
+        let place = layout.output(row.stored_as.key, &row.stored_as.name);
+        compare(&place, &meta.tree, Purpose::Output)?;
     }
-    let rows: Vec<_> = tree
-        .iter()
-        .map(|(path, entry)| TreeRow { path: path.clone(), entry: entry.clone() })
-        .collect();
-    let place = layout.output(row.stored_as.key, &row.stored_as.name);
-    match find_damage(&place, &rows, Extent::Whole, Depth::Everything) {
-        Ok(None) => Ok(meta),
+    Ok((meta, hash))
+}
+
+fn read_tree(layout: &Layout, thing: Thing) -> Result<Change, Unsound> {
+    let path = layout.meta_of(thing);
+    let meta = TreeMeta::read(&path, thing).unwrap_or_else(|error| Err(error.to_string()))?;
+    let (place, blobs) = match thing {
+        Thing::Image(name) => (layout.rootfs(name), blobs(&meta.tree)),
+        Thing::Layer(name) => (layout.layer(name), Vec::new()),
+        Thing::Output(_) => unreachable!("outputs are read elsewhere"),
+    };
+    compare(&place, &meta.tree, Purpose::Source)?;
+    Ok(Change::PutTree { thing, row: meta.row(), blobs })
+}
+
+fn compare(place: &Path, tree: &Tree, purpose: Purpose) -> Result<(), Unsound> {
+    let listed: Vec<Listed<'_>> = tree.iter().collect();
+    match find_damage(place, &listed, (purpose, Extent::Whole), Depth::Everything) {
+        Ok(None) => Ok(()),
         Ok(Some(damage)) => Err(damage),
-        Err(error) => Err(said(&error)),
+        Err(error) => Err(error.to_string()),
     }
 }

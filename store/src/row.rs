@@ -1,10 +1,9 @@
-//! What the rows hold, and their bytes: one version byte, then JSON.
+//! What is known of builds and jobs. Rows of failures and jobs are one version byte, then JSON; what is
+//! known of an output is in its file below `meta/`, and its row is an [`IndexRow`](crate::IndexRow).
 
 use std::collections::BTreeSet;
 
 use kbs_plan::id::{BlobId, BuildKey, ConfigHash, ContentKey, TreeId};
-use kbs_plan::path::RelPath;
-use kbs_plan::tree::Entry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +104,9 @@ pub struct OutputRecord {
     pub derivation: String,
     /// When it was finished, in Unix seconds.
     pub created_unix_s: u64,
+    /// Who had it built; empty where that is not known.
+    #[serde(default)]
+    pub who: String,
     /// How long each phase took, first to last.
     pub phases: Vec<Phase>,
     /// What the build used.
@@ -132,7 +134,8 @@ pub struct OutputRow {
     pub stored_as: StoredAs,
     /// Its log, if one was kept.
     pub log: Option<LogFacts>,
-    /// When it was last used, in Unix seconds.
+    /// When it was last used, in Unix seconds. Not in its file: the index has it.
+    #[serde(default, skip_serializing)]
     pub last_use_unix_s: u64,
 }
 
@@ -166,6 +169,9 @@ pub struct FailureRecord {
     pub reason: String,
     /// When it failed, in Unix seconds.
     pub created_unix_s: u64,
+    /// Who had it built; empty where that is not known.
+    #[serde(default)]
+    pub who: String,
     /// How long each phase took, first to last.
     pub phases: Vec<Phase>,
     /// What the build used.
@@ -260,23 +266,9 @@ pub(crate) trait Row: Serialize + DeserializeOwned {
     }
 }
 
-impl Row for OutputRow {
-    const VERSION: u8 = 1;
-}
 impl Row for FailureRow {
     const VERSION: u8 = 1;
 }
 impl Row for JobRow {
-    const VERSION: u8 = 1;
-}
-
-/// One entry of a tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TreeRow {
-    pub(crate) path: RelPath,
-    pub(crate) entry: Entry,
-}
-
-impl Row for TreeRow {
     const VERSION: u8 = 1;
 }

@@ -1,71 +1,61 @@
-//! Source trees: directories that a build's overlay can lie on, made of blobs, made once.
+//! Source layers: directories that a build's overlay can lie on, each made once.
+//!
+//! Their files are files of their own, never links to blobs: a build would see how many names a file
+//! has, and with it what else is stored. Where the file system can share bytes between files, they
+//! share those of the blobs; everywhere else commits share layers.
 
+use std::collections::BTreeSet;
 use std::error::Error;
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kbs_plan::error::{Class, Help};
-use kbs_plan::id::TreeId;
+use kbs_plan::id::BlobId;
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 
-use crate::blobs::looks_stored;
-use crate::checkout::check_out;
+use crate::changes::Change;
+use crate::checkout::stamp_directories;
+use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::ingest::{Batch, check_target};
+use crate::index::TreeRow;
+use crate::ingest::{Stage, check_target, finish_file};
 use crate::layout::{Executable, Purpose, Variant};
+use crate::meta::{TreeMeta, encode};
+use crate::parallel;
 use crate::store::Store;
-use crate::sync::settle;
+use crate::tables::{IMAGES, LAYERS};
+use crate::thing::Thing;
 
-/// One entry of a source tree on its way in.
-#[derive(Debug)]
-pub struct SourceEntry<'a, E> {
+/// One entry of a layer on its way in.
+#[derive(Debug, Clone)]
+pub struct SourceEntry {
     /// Where it belongs; directories above it need no entry of their own.
     pub path: RelPath,
     /// What it is.
-    pub kind: SourceKind<'a, E>,
+    pub kind: SourceKind,
 }
 
-/// What a source entry is.
-pub enum SourceKind<'a, E> {
+/// What an entry of a layer is.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
     /// A regular file.
     File {
         /// Whether it may be run.
         executable: Executable,
-        /// Its id in git, by which it is recognised the next time without being read.
-        git_oid: Option<[u8; 20]>,
-        /// Gets its bytes; not called for a file that is recognised.
-        read: Box<dyn FnOnce() -> Result<Vec<u8>, E> + 'a>,
     },
     /// A symbolic link.
     Symlink {
-        /// Where it points, as written.
+        /// Where it points, as written; never followed.
         target: String,
     },
     /// A directory, which may stay empty.
     Directory,
 }
 
-impl<E> fmt::Debug for SourceKind<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { executable, git_oid, read: _ } => f
-                .debug_struct("File")
-                .field("executable", executable)
-                .field("git_oid", git_oid)
-                .finish_non_exhaustive(),
-            Self::Symlink { target } => f.debug_struct("Symlink").field("target", target).finish(),
-            Self::Directory => f.write_str("Directory"),
-        }
-    }
-}
-
-/// A source tree could not be stored.
+/// A layer could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError<E: Error + 'static> {
-    /// An entry, or its bytes, could not be had.
+    /// The bytes of a file could not be had.
     #[error(transparent)]
     Entry(E),
     /// The store could not take it.
@@ -90,84 +80,150 @@ impl<E: Help + 'static> Help for SourceError<E> {
 }
 
 impl Store {
-    /// The directory of a source tree, if it is there.
-    pub fn source(&self, tree: TreeId) -> Option<PathBuf> {
-        Some(self.paths().source(tree)).filter(|path| path.is_dir())
+    /// The directory of a layer, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`], [`StoreError::Row`].
+    pub fn layer(&self, name: [u8; 32]) -> Result<Option<PathBuf>, StoreError> {
+        let row = self.tree_row(Thing::Layer(name))?;
+        Ok(row.map(|_| self.paths().layer(name)).filter(|path| path.is_dir()))
     }
 
-    /// Stores a source tree; returns its id and its directory.
+    /// Stores a layer under a name that its caller answers for: equal names, equal files. `read`
+    /// gives the bytes of the file with that number in `entries`, on several threads.
     ///
     /// Directories have mode 0755, files 0644 or 0755, everything one time of change, and every file
     /// one name: what else is stored cannot be seen. The directory is for reading, whatever the
     /// modes say.
     ///
     /// # Errors
-    /// [`SourceError::Entry`] with the first error of the iterator or of an entry's `read`,
-    /// [`SourceError::Store`]; the tree is not there then, blobs of it may be.
-    pub fn ingest_source<E: Error + 'static>(
+    /// [`SourceError::Entry`] with an error of `read`, [`SourceError::Store`]; the layer is not there
+    /// then.
+    pub fn ingest_layer<E: Error + Send + 'static>(
         &self,
-        entries: &mut dyn Iterator<Item = Result<SourceEntry<'_, E>, E>>,
-    ) -> Result<(TreeId, PathBuf), SourceError<E>> {
-        let mut batch = Batch::new(self.paths(), Purpose::Source)?;
+        name: [u8; 32],
+        entries: &[SourceEntry],
+        read: &(dyn Fn(usize) -> Result<Vec<u8>, E> + Sync),
+        now_unix_s: u64,
+    ) -> Result<PathBuf, SourceError<E>> {
+        let shape = shape(entries)?;
+        let stage = Stage::new(self.paths())?;
+        let top = stage.join("tree");
+        let mut unsynced = make_directories(&shape, &top)?;
+        let written = parallel::for_each(entries.len(), &|number| {
+            let SourceEntry { path, kind } = &entries[number];
+            let SourceKind::File { executable } = kind else { return Ok(None) };
+            let bytes = read(number).map_err(SourceError::Entry)?;
+            let place = top.join(path.as_path());
+            let blob = BlobId::of(&bytes);
+            let variant = Variant::of(Purpose::Source, *executable);
+            if !self.clone_bytes((blob, &bytes), variant, &place, &stage)? {
+                let mut file = disk::create_file(&place)?;
+                disk::write(&mut file, &bytes, &place, (0, bytes.len() as u64))?;
+                finish_file(&file, variant).at("set the mode and time of", &place)?;
+            }
+            Ok::<_, SourceError<E>>(Some((blob, bytes.len() as u64)))
+        })?;
         let mut tree = Tree::default();
-        let mut learned = Vec::new();
-        for entry in entries {
-            let SourceEntry { path, kind } = entry.map_err(SourceError::Entry)?;
-            let entry = match kind {
-                SourceKind::Directory => Entry::Directory,
-                SourceKind::Symlink { target } => {
-                    check_target(&path, &target)?;
-                    Entry::Symlink { target }
+        for (SourceEntry { path, kind }, written) in entries.iter().zip(written) {
+            let entry = match (kind, written) {
+                (SourceKind::File { executable }, Some((blob, size))) => {
+                    unsynced.insert(top.join(path.as_path()));
+                    Entry::File { blob, size, executable: *executable == Executable::Yes }
                 }
-                SourceKind::File { executable, git_oid, read } => {
-                    let variant = Variant::of(Purpose::Source, executable);
-                    let found = match git_oid {
-                        Some(oid) => self.git_blob(&oid)?.filter(|(blob, size_b)| {
-                            looks_stored(&self.paths().blob(*blob, variant), *size_b, variant)
-                        }),
-                        None => None,
-                    };
-                    let (blob, size) = if let Some(found) = found {
-                        found
-                    } else {
-                        let bytes = read().map_err(SourceError::Entry)?;
-                        let taken = batch.take(&path, executable, &mut bytes.as_slice())?;
-                        learned.extend(git_oid.map(|oid| (oid, taken)));
-                        taken
-                    };
-                    Entry::File { blob, size, executable: executable == Executable::Yes }
+                (SourceKind::Symlink { target }, _) => {
+                    disk::symlink(target, &top.join(path.as_path()))?;
+                    Entry::Symlink { target: target.clone() }
                 }
+                _ => Entry::Directory,
             };
-            tree.insert(path, entry).map_err(StoreError::from)?;
+            tree.insert(path.clone(), entry).map_err(StoreError::from)?;
         }
-        let path = self.place_source(batch, &tree)?;
-        self.remember_git_blobs(&learned)?;
-        Ok((tree.id(), path))
+        stamp_directories(&shape, &top, Purpose::Source)?;
+        let meta = TreeMeta::new(Thing::Layer(name), now_unix_s, tree);
+        Ok(self.place_layer(name, &stage, &meta, unsynced)?)
     }
 
-    fn place_source(&self, batch: Batch<'_>, tree: &Tree) -> Result<PathBuf, StoreError> {
-        let root = self.paths().root();
-        let place = self.paths().source(tree.id());
-        let (stage, mut unsynced) = batch.place()?;
-        if !place.is_dir() {
-            let staged = stage.join("tree");
-            unsynced.extend(check_out(self.paths(), tree, &staged, Purpose::Source)?);
-            // The directory's name is believed, so what is in it has to be safe before.
-            settle(root, &unsynced)?;
-            unsynced.clear();
-            match fs::rename(&staged, &place) {
-                Ok(()) => {}
-                // Somebody else stored the same tree meanwhile.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
-                    ) => {}
-                Err(error) => return Err(error).at("rename a new source tree to", &place),
-            }
-            unsynced.insert(self.paths().sources());
+    fn place_layer(
+        &self,
+        name: [u8; 32],
+        stage: &Stage,
+        meta: &TreeMeta,
+        mut unsynced: BTreeSet<PathBuf>,
+    ) -> Result<PathBuf, StoreError> {
+        let (layout, thing) = (self.paths(), Thing::Layer(name));
+        let (place, meta_place) = (layout.layer(name), layout.meta_of(thing));
+        let staged = stage.join("meta");
+        disk::write_file(&staged, &encode(meta))?;
+        unsynced.insert(staged.clone());
+        // The directory's name is believed, so what is in it has to be safe before.
+        disk::settle(layout.root(), &unsynced)?;
+        let _adding = self.locks.add();
+        if place.symlink_metadata().is_ok() {
+            // Without a row, or with one that is wrong; or another thread was faster, and its files
+            // are the same.
+            disk::rename(&place, &stage.join("old"), "move aside what was left in the place of")?;
         }
-        settle(root, &unsynced)?;
+        disk::rename(&stage.join("tree"), &place, "rename a new source layer to")?;
+        disk::rename(&staged, &meta_place, "rename metadata to")?;
+        disk::settle(layout.root(), &[layout.sources(), layout.metas()].into())?;
+        let row = meta.row();
+        self.submit(
+            "record a source layer",
+            vec![Change::PutTree { thing, row, blobs: Vec::new() }],
+        )?;
         Ok(place)
     }
+
+    /// The row of a layer or an image.
+    pub(crate) fn tree_row(&self, thing: Thing) -> Result<Option<TreeRow>, StoreError> {
+        let row = self.db.read("look up a tree", |txn| {
+            let bytes = match thing {
+                Thing::Layer(name) => txn.open_table(LAYERS)?.get(&name)?,
+                Thing::Image(name) => txn.open_table(IMAGES)?.get(&name)?,
+                Thing::Output(_) => None,
+            };
+            Ok(bytes.map(|bytes| TreeRow::decode(bytes.value())))
+        })?;
+        row.transpose().map_err(|source| StoreError::Row {
+            table: "layers and images",
+            key: thing.to_string(),
+            source,
+        })
+    }
+}
+
+/// The entries with directories above them and no bytes: refuses what no tree can hold, before
+/// anything is written through it.
+fn shape(entries: &[SourceEntry]) -> Result<Tree, StoreError> {
+    let mut shape = Tree::default();
+    for SourceEntry { path, kind } in entries {
+        let entry = match kind {
+            SourceKind::File { executable } => Entry::File {
+                blob: BlobId::from_bytes([0; 32]),
+                size: 0,
+                executable: *executable == Executable::Yes,
+            },
+            SourceKind::Symlink { target } => {
+                check_target(path, target)?;
+                Entry::Symlink { target: target.clone() }
+            }
+            SourceKind::Directory => Entry::Directory,
+        };
+        shape.insert(path.clone(), entry)?;
+    }
+    Ok(shape)
+}
+
+fn make_directories(shape: &Tree, top: &Path) -> Result<BTreeSet<PathBuf>, StoreError> {
+    disk::create_dir(top)?;
+    let mut made = BTreeSet::from([top.to_owned()]);
+    for (path, entry) in shape.iter() {
+        if *entry == Entry::Directory {
+            let place = top.join(path.as_path());
+            disk::create_dir(&place)?;
+            made.insert(place);
+        }
+    }
+    Ok(made)
 }

@@ -4,7 +4,6 @@
 //! locks of [`locks`] and [`flight`].
 
 pub(crate) mod flight;
-pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod outcome;
 pub(crate) mod tasks;
@@ -31,7 +30,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::Config;
 use crate::problem::{EngineError, Problem};
 use flight::Flights;
-use leases::Leases;
 use locks::{PerKey, Slots};
 use watch::Requests;
 
@@ -44,7 +42,6 @@ pub(crate) struct Engine {
     pub(crate) images: Images,
     pub(crate) flights: Flights,
     pub(crate) slots: Slots,
-    pub(crate) images_in_use: Leases,
     pub(crate) requests: Requests,
     pub(crate) syncing: PerKey<ProjectName>,
     pub(crate) configuring: PerKey<ConfigureKey>,
@@ -77,13 +74,16 @@ impl Engine {
         let store = Store::open(&config.state_dir)?;
         let mirror = Mirror::open_or_init(&store.paths().git())?;
         let images = Images::new(store.paths().images(), store.paths().scratch());
+        // Those that came before the store knew of images, or just before a kill.
+        for info in images.list()? {
+            store.adopt_image(*info.digest.as_bytes(), now_unix_s())?;
+        }
         Ok(Self {
             slots: Slots::new(config.builds()),
             store,
             mirror,
             images,
             flights: Flights::default(),
-            images_in_use: Leases::default(),
             requests: Requests::default(),
             syncing: PerKey::default(),
             configuring: PerKey::default(),
@@ -182,8 +182,7 @@ impl Engine {
 
     /// The files of an output.
     pub(crate) fn tree(&self, row: &OutputRow) -> Result<Tree, Problem> {
-        let tree = self.store.tree(row.tree)?;
-        Ok(tree.ok_or(EngineError::Lost { what: "the listing of an output" })?)
+        Ok(self.store.tree(row)?)
     }
 
     /// What this host gives to jails.

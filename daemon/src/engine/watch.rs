@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kbs_sandbox::{Job, Sample};
+use kbs_store::Lease;
 use tokio::sync::mpsc;
 
 use crate::problem::{EngineError, Problem};
@@ -142,19 +143,25 @@ impl Requests {
 pub(crate) struct Watch {
     events: mpsc::Sender<Happening>,
     withdrawal: Withdrawal,
+    held: Arc<Mutex<Vec<Lease>>>,
 }
 
 impl Watch {
     /// A watch and the end where its events come out.
     pub(crate) fn new(withdrawal: Withdrawal) -> (Self, mpsc::Receiver<Happening>) {
         let (events, receiver) = mpsc::channel(256);
-        (Self { events, withdrawal }, receiver)
+        (Self { events, withdrawal, held: Arc::default() }, receiver)
     }
 
     /// Tells what happened; blocks while a slow client catches up, and never fails: a client that
     /// left is found by [`Watch::check`].
     pub(crate) fn tell(&self, happening: Happening) {
         drop(self.events.blocking_send(happening));
+    }
+
+    /// Keeps something from being collected as long as the request lasts.
+    pub(crate) fn hold(&self, lease: Lease) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
     }
 
     /// Tells something a person should know.

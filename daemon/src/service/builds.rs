@@ -2,22 +2,25 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use kbs_plan::error::Class;
 use kbs_plan::id::BuildKey;
 use kbs_plan::spec::Spec;
 use kbs_plan::tree::Entry;
 use kbs_proto::border::need;
 use kbs_proto::pb::builds_server::Builds;
 use kbs_proto::{pb, status::to_status};
-use kbs_store::{Ending, Found, LookUp, OutputRow};
+use kbs_store::{Ending, Found, JobOutcome, JobRow, LookUp, OutputRow};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::stream::{self, Answer, answer};
-use super::{encode, shell};
+use super::{encode, shell, who};
 use crate::engine::flight::LogCursor;
-use crate::engine::{Engine, tasks};
+use crate::engine::outcome::Outcome;
+use crate::engine::{Engine, now_unix_s, tasks};
 use crate::problem::{EngineError, Problem};
 use crate::stages::realize::{self, Reuse, Wish};
 
@@ -58,10 +61,14 @@ impl Builds for Service {
             pb::Reuse::Rebuild => Reuse::Rebuild,
             pb::Reuse::Check => Reuse::Check,
         };
+        let who = who(&request);
         let pb::RealizeRequest { spec, reuse: _, keep_failed, log } = request.into_inner();
-        let wish = Wish { spec: decode(spec)?, reuse, keep_failed, want_log: log };
+        let wish = Wish { spec: decode(spec)?, reuse, keep_failed, want_log: log, who };
         let running = tasks::request(&self.0, move |engine, watch| {
-            encode::ended(engine, realize::realize(engine, &wish, watch)?)
+            let (asked_unix_s, began) = (now_unix_s(), Instant::now());
+            let end = realize::realize(engine, &wish, watch);
+            engine.store.note_job(job(&wish, &end, asked_unix_s, began.elapsed()))?;
+            encode::ended(engine, end?)
         });
         Ok(Response::new(stream::of(running, encode::event, |event| vec![event])))
     }
@@ -124,6 +131,26 @@ impl Builds for Service {
         request: Request<Streaming<pb::ShellInput>>,
     ) -> Result<Response<Self::ShellStream>, Status> {
         shell::open(&self.0, request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// What is remembered of a request.
+fn job(wish: &Wish, end: &Result<Outcome, Problem>, asked_unix_s: u64, took: Duration) -> JobRow {
+    let (key, outcome) = match end {
+        Ok(Outcome::Output { row, built: true }) => (Some(row.record.key), JobOutcome::Built),
+        Ok(Outcome::Output { row, built: false }) => (Some(row.record.key), JobOutcome::Reused),
+        Ok(Outcome::Checked { key, .. }) => (Some(*key), JobOutcome::Built),
+        Ok(Outcome::Failure { key, .. }) => (Some(*key), JobOutcome::Failed),
+        Err(problem) if problem.class() == Class::Cancelled => (None, JobOutcome::Cancelled),
+        Err(_) => (None, JobOutcome::Refused),
+    };
+    JobRow {
+        who: wish.who.clone(),
+        asked_unix_s,
+        key,
+        name: wish.spec.resolve_recipe().map(|recipe| recipe.name).unwrap_or_default(),
+        outcome,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

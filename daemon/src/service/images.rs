@@ -7,11 +7,12 @@ use std::sync::Arc;
 use kbs_image::{HostRequest, ImageDigest, ImageInfo, Import};
 use kbs_proto::pb::images_server::Images;
 use kbs_proto::{pb, status::to_status};
+use kbs_store::{Item, Thing};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::stream::{self, Answer, answer};
 use crate::engine::watch::Happening;
-use crate::engine::{Engine, tasks};
+use crate::engine::{Engine, now_unix_s, tasks};
 use crate::problem::{EngineError, Problem};
 use crate::stages::image;
 
@@ -178,14 +179,17 @@ fn remove(engine: &Engine, image: &str) -> Result<(), Problem> {
         for (name, _) in named.iter().filter(|(_, of)| *of == digest.to_string()) {
             engine.store.remove_image_name(name)?;
         }
-        let removed =
-            engine.images_in_use.if_unused(&digest.to_string(), || engine.images.remove(&digest));
-        let Some(removed) = removed else {
+        let image = Item::Thing(Thing::Image(*digest.as_bytes()), Vec::new());
+        if engine.store.remove(&[image], now_unix_s())?.things > 0 {
+            return Ok(());
+        }
+        if engine.images.get(&digest).is_some() {
             let text = format!("the image {digest} is in use by a build");
             let help = Some("remove it when that build has ended; its names are gone".to_owned());
             return Err(EngineError::Request { text, help }.into());
-        };
-        return Ok(removed?);
+        }
+        // One that is damaged has no row, and nobody uses it.
+        return Ok(engine.images.remove(&digest)?);
     }
     let Some((_, digest)) = named.iter().find(|(name, _)| name == image) else {
         let text = format!("there is no image `{image}`");

@@ -16,10 +16,19 @@ use kbs_proto::pb::daemon_server::DaemonServer;
 use kbs_proto::pb::images_server::ImagesServer;
 use kbs_proto::pb::sources_server::SourcesServer;
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
 use tonic::transport::Server;
-use tonic::transport::server::Router;
+use tonic::transport::server::{Router, UdsConnectInfo};
 
 use crate::engine::Engine;
+
+/// Who sent a request, for records.
+pub(crate) fn who<T>(request: &Request<T>) -> String {
+    let peer = request.extensions().get::<UdsConnectInfo>().and_then(|peer| peer.peer_cred);
+    // Who speaks to a daemon in this process is this process.
+    let uid = peer.map_or_else(|| rustix::process::geteuid().as_raw(), |peer| peer.uid());
+    format!("uid {uid}")
+}
 
 /// Every service over one engine; `leave` is cancelled when a client asks the daemon to stop.
 pub(crate) fn router(engine: &Arc<Engine>, leave: &CancellationToken) -> Router {

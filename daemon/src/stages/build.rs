@@ -3,21 +3,22 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kbs_plan::derivation::Derivation;
 use kbs_plan::id::{BuildKey, ContentKey};
-use kbs_plan::tree::Tree;
 use kbs_sandbox::{
     Accounting, Finished, JailFile, JailPath, JailSpec, Sample, Scratch, Step, Wall,
 };
 use kbs_source::Selection;
-use kbs_store::{FailureRecord, LogFile, OutputRecord, OutputRow, Phase, Usage, UsageSample};
+use kbs_store::{
+    FailureRecord, Ingested, LogFile, OutputRecord, OutputRow, Phase, Usage, UsageSample,
+};
 
 use super::collect::{self, Collected, Unfit};
 use super::image::Toolchain;
+use super::ingest::Source;
 use super::jail::{self, Tail};
 use super::kept::Keepable;
 use super::verdict::{self, Verdict};
@@ -54,13 +55,15 @@ pub(crate) struct Order {
     /// How often to tell what the build holds.
     pub(crate) sample_every: Duration,
     pub(crate) keep_failed: bool,
+    /// Who asked for it first.
+    pub(crate) who: String,
     pub(crate) warnings: Vec<String>,
 }
 
 /// What came out of the jail.
 pub(crate) enum Made {
     /// Artifacts, ingested.
-    Artifacts { tree: Tree, log: LogFile, usage: Usage, phases: Vec<Phase>, notes: Vec<String> },
+    Artifacts { tree: Ingested, log: LogFile, usage: Usage, phases: Vec<Phase>, notes: Vec<String> },
     /// A failure, with the log.
     Failed { failure: Failure, log: LogFile, phases: Vec<Phase> },
 }
@@ -108,7 +111,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
     let room = engine.scratch(order.limits.scratch_b)?;
     let kept = keepable.as_ref().map(|keepable| Scratch::Directory(keepable.tree()));
     let scratch = kept.unwrap_or_else(|| room.scratch.clone());
-    let spec = jail_spec(order, source, scratch);
+    let spec = jail_spec(order, &source, scratch);
     if !order.without.is_empty() {
         let marks: Vec<_> = marks(&order.without).into_iter().collect();
         let text = "this host lacks a part of the sandbox, and is not required to have it";
@@ -172,7 +175,7 @@ fn phase(name: &str, took: Duration) -> Phase {
 }
 
 /// The jail of a build.
-pub(crate) fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> JailSpec {
+pub(crate) fn jail_spec(order: &Order, source: &Source, scratch: Scratch) -> JailSpec {
     let Derivation { head, version, epoch, subdir, prepare, goals, args, env, .. } =
         &order.derivation;
     let work_dir = contract::work_dir(subdir.as_deref());
@@ -191,7 +194,7 @@ pub(crate) fn jail_spec(order: &Order, source: PathBuf, scratch: Scratch) -> Jai
     make.extend(args.iter().chain(goals).cloned());
     JailSpec {
         root: order.toolchain.rootfs.clone(),
-        source: vec![source],
+        source: source.layers.clone(),
         inputs: Vec::new(),
         files,
         steps: prepare
@@ -296,7 +299,7 @@ pub(crate) fn marks(without: &BTreeSet<Wall>) -> BTreeSet<String> {
 }
 
 fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
-    let Order { derivation, key, content, asked_ref, warnings, .. } = order;
+    let Order { derivation, key, content, asked_ref, who, warnings, .. } = order;
     OutputRecord {
         key: *key,
         content: *content,
@@ -309,6 +312,7 @@ fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
         toolchain: derivation.toolchain.clone(),
         derivation: derivation.canonical(),
         created_unix_s: now_unix_s(),
+        who: who.clone(),
         phases,
         usage,
         warnings: warnings.clone(),
@@ -355,7 +359,7 @@ pub(crate) fn alias_record(order: &Order, row: &OutputRow) -> OutputRecord {
 }
 
 fn failure_record(order: &Order, failure: &Failure, phases: Vec<Phase>) -> FailureRecord {
-    let Order { derivation, key, asked_ref, .. } = order;
+    let Order { derivation, key, asked_ref, who, .. } = order;
     FailureRecord {
         key: *key,
         name: derivation.output_name(),
@@ -366,6 +370,7 @@ fn failure_record(order: &Order, failure: &Failure, phases: Vec<Phase>) -> Failu
         derivation: derivation.canonical(),
         reason: failure.text.clone(),
         created_unix_s: now_unix_s(),
+        who: who.clone(),
         phases,
         usage: failure.usage.clone(),
     }

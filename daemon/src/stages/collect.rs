@@ -11,9 +11,8 @@ use kbs_plan::derivation::Collect;
 use kbs_plan::path::RelPath;
 use kbs_plan::pattern::Pattern;
 use kbs_plan::quantity::ByteSize;
-use kbs_plan::tree::Tree;
 use kbs_sandbox::ResultDirs;
-use kbs_store::{Executable, Ingest};
+use kbs_store::{Executable, Incomer, Ingest, Ingested};
 use rustix::fs::FileType;
 
 use super::left_out::{LeftOut, shown};
@@ -30,7 +29,7 @@ const CONFIG_MAX_B: u64 = 4 << 20;
 /// The artifacts of a build.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    pub(crate) tree: Tree,
+    pub(crate) tree: Ingested,
     /// What was asked for and is not in the tree, for people; `None` where nothing was left out.
     pub(crate) left_out: Option<String>,
 }
@@ -64,13 +63,11 @@ pub(crate) fn collect(
         return Ok(Err(unfit));
     }
     search.files.sort();
-    for (path, size_b, executable) in search.files {
-        let file = dir
-            .open(path.as_path())
-            .map_err(|source| host("open the artifact", path.as_str(), source))?;
+    let incomers = search.files.into_iter().map(|(path, size_b, executable)| {
         // Never more than was measured: a file that grew while nothing runs is not believed.
-        ingest.file(path, executable, &mut file.take(size_b))?;
-    }
+        Incomer { path, executable, size_b }
+    });
+    ingest.files(incomers.collect(), &|path| dir.open(path.as_path()))?;
     Ok(Ok(Collected { tree: ingest.finish()?, left_out: search.left_out.told() }))
 }
 

@@ -236,7 +236,7 @@ fn normalise(
     let inside = |path: &str| JailPath::new(path).expect("a checked path below /build");
     let spec = JailSpec {
         root: toolchain.rootfs.clone(),
-        source: vec![source],
+        source: source.layers.clone(),
         inputs: Vec::new(),
         files: vec![JailFile {
             path: inside(&format!("{work_dir}/.config")),

@@ -8,8 +8,8 @@ use kbs_image::{HostRequest, ImageDigest, ImageInfo, Import, Progress};
 use kbs_plan::id::BlobId;
 use kbs_plan::recipe::ToolchainRules;
 use kbs_plan::spec::{ImageAsk, ToolchainAsk};
+use kbs_store::{Lease, Thing};
 
-use crate::engine::leases::Lease;
 use crate::engine::watch::Watch;
 use crate::engine::{Engine, now_unix_s};
 use crate::problem::{EngineError, Problem};
@@ -52,8 +52,12 @@ pub(crate) fn resolve(
 
 /// The image of this digest, which nobody removes meanwhile; `None` where it is not here.
 pub(crate) fn hold(engine: &Engine, digest: ImageDigest) -> Option<Toolchain> {
-    let lease = engine.images_in_use.take(&digest.to_string());
+    let thing = Thing::Image(*digest.as_bytes());
+    let lease = Arc::new(engine.store.lease(thing));
     let rootfs = engine.images.rootfs(&digest)?;
+    if let Err(error) = engine.store.touch(thing, now_unix_s()) {
+        tracing::warn!(%digest, %error, "the last use of an image is not recorded");
+    }
     Some(Toolchain { digest, rootfs, _lease: lease })
 }
 
@@ -187,13 +191,16 @@ pub(crate) fn import(
     watch: &Watch,
 ) -> Result<ImageInfo, Problem> {
     let mut last = std::time::Instant::now();
-    let info = engine.images.import(what, expected, now_unix_s(), &mut |progress| {
+    let mut tell = |progress: Progress| {
         let rare = matches!(progress, Progress::Skipped { .. } | Progress::Absent { .. });
         if rare || last.elapsed().as_millis() >= 200 {
             last = std::time::Instant::now();
             watch.progress(describe(&progress));
         }
-    })?;
+    };
+    let info = engine.images.import(what, expected, now_unix_s(), &mut tell)?;
+    // One that was here already is known, and may be in use.
+    engine.store.adopt_image(*info.digest.as_bytes(), now_unix_s())?;
     Ok(info)
 }
 

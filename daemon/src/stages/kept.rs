@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use kbs_image::ImageDigest;
 use kbs_plan::id::BuildKey;
 use kbs_sandbox::{JailPath, JailSpec, Scratch};
+use kbs_store::{Lease, Thing};
 use serde::{Deserialize, Serialize};
 
 use super::build::Order;
@@ -92,6 +93,7 @@ pub(crate) struct Kept {
     pub(crate) jail: JailSpec,
     pub(crate) tree: PathBuf,
     _toolchain: Toolchain,
+    _layers: Vec<Lease>,
     _lock: File,
 }
 
@@ -124,13 +126,15 @@ impl Kept {
                 ))
             })?;
         jail.root.clone_from(&toolchain.rootfs);
+        let layers = jail.source.iter().filter_map(|source| Thing::of_layer(source));
+        let layers = layers.map(|layer| engine.store.lease(layer)).collect();
         if let Some(source) = jail.source.iter().find(|source| !source.is_dir()) {
             let source = source.display();
             return Err(gone(format!("the source of this work tree, {source}, is gone")).into());
         }
         let tree = dir.join(TREE);
         go_on(&mut jail, &tree);
-        Ok(Self { project, jail, tree, _toolchain: toolchain, _lock: lock })
+        Ok(Self { project, jail, tree, _toolchain: toolchain, _layers: layers, _lock: lock })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kbs_plan::derivation::{Derivation, Pins};
 use kbs_plan::id::BuildKey;
 use kbs_plan::spec::Spec;
-use kbs_store::{Ending, LookUp, OutputRow};
+use kbs_store::{Ending, LookUp, OutputRow, Thing};
 
 use super::build::{Order, alias_record};
 use super::configure::Configured;
@@ -36,6 +36,8 @@ pub(crate) struct Wish {
     pub(crate) reuse: Reuse,
     pub(crate) keep_failed: bool,
     pub(crate) want_log: bool,
+    /// Who asks.
+    pub(crate) who: String,
 }
 
 /// A spec with every choice made, and what is needed to build it.
@@ -78,7 +80,12 @@ pub(crate) fn plan(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Planne
 }
 
 /// What it takes to build what was planned for `spec`.
-pub(crate) fn order(engine: &Engine, planned: Planned, spec: &Spec) -> Result<Order, Problem> {
+pub(crate) fn order(
+    engine: &Engine,
+    planned: Planned,
+    spec: &Spec,
+    who: &str,
+) -> Result<Order, Problem> {
     let selection = pin::select(engine, planned.pinned.commit, &planned.recipe)?;
     let Planned { derivation, config, pinned: _, toolchain, recipe: _ } = planned;
     Ok(Order {
@@ -94,6 +101,7 @@ pub(crate) fn order(engine: &Engine, planned: Planned, spec: &Spec) -> Result<Or
         without: engine.without()?,
         sample_every: engine.config.sample,
         keep_failed: false,
+        who: who.to_owned(),
     })
 }
 
@@ -112,7 +120,8 @@ pub(crate) fn realize(
     if let (Some(row), Reuse::Take) = (&stored, wish.reuse) {
         return Ok(Outcome::Output { row: row.clone(), built: false });
     }
-    let order = Order { keep_failed: wish.keep_failed, ..order(engine, planned, &wish.spec)? };
+    let order =
+        Order { keep_failed: wish.keep_failed, ..order(engine, planned, &wish.spec, &wish.who)? };
     match wish.reuse {
         Reuse::Take => {
             if let Some(row) = same_content(engine, &order, watch)? {
@@ -148,7 +157,7 @@ fn look_up(
     key: BuildKey,
     watch: &Watch,
 ) -> Result<Option<Box<OutputRow>>, Problem> {
-    match engine.store.output(key)? {
+    match held_output(engine, key, watch)? {
         LookUp::Found(row) if !is_good_enough(engine, &row)? => {
             let marks: Vec<_> = row.record.marks.iter().map(String::as_str).collect();
             let text =
@@ -157,7 +166,7 @@ fn look_up(
             Ok(None)
         }
         LookUp::Found(row) => {
-            engine.store.touch(key, crate::engine::now_unix_s())?;
+            engine.store.touch(Thing::Output(key), crate::engine::now_unix_s())?;
             Ok(Some(row))
         }
         LookUp::Absent => Ok(None),
@@ -168,6 +177,20 @@ fn look_up(
             );
             Ok(None)
         }
+    }
+}
+
+/// The stored output of `key`, which nobody collects while the request lasts.
+fn held_output(engine: &Engine, key: BuildKey, watch: &Watch) -> Result<LookUp, Problem> {
+    let store = &engine.store;
+    watch.hold(store.lease(Thing::Output(key)));
+    match store.output(key)? {
+        LookUp::Found(row) if row.stored_as.key != key => {
+            // Its files are another key's; they are held, too, before they are believed.
+            watch.hold(store.lease(Thing::Output(row.stored_as.key)));
+            Ok(store.output(key)?)
+        }
+        look_up => Ok(look_up),
     }
 }
 

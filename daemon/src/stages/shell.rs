@@ -71,10 +71,10 @@ pub(crate) fn shell(
     match sandbox {
         Sandbox::Fresh(spec) => {
             let planned = realize::plan(engine, &spec, watch)?;
-            let order = realize::order(engine, planned, &spec)?;
+            let order = realize::order(engine, planned, &spec, "")?;
             let source = watch.phase("ingest", "", || ingest::ingest(engine, &order.selection))?;
             let room = engine.scratch(order.limits.scratch_b)?;
-            let jail = build::jail_spec(&order, source, room.scratch.clone());
+            let jail = build::jail_spec(&order, &source, room.scratch.clone());
             let opened = opened(&jail, order.derivation.project.clone());
             run(engine, jail, opened, command, inputs, watch)
         }

@@ -1,6 +1,6 @@
 //! Failures, jobs and what is worth remembering.
 
-use kbs_plan::id::{BuildKey, ConfigureKey, TreeId};
+use kbs_plan::id::{BuildKey, ConfigureKey};
 
 use super::Lab;
 use crate::row::Ending;
@@ -18,6 +18,7 @@ pub(super) fn fail(store: &Store, key: BuildKey, text: &str) {
         derivation: "{}".to_owned(),
         reason: text.to_owned(),
         created_unix_s: text.len() as u64,
+        who: String::new(),
         phases: Vec::new(),
         usage: crate::Usage::default(),
     };
@@ -68,18 +69,15 @@ fn the_latest_jobs_are_kept() {
 fn what_is_remembered_is_there_after_opening_again() {
     let lab = Lab::new();
     let store = lab.open();
-    let (key, tree) = (ConfigureKey::of(b"x"), TreeId::of(b"x"));
+    let key = ConfigureKey::of(b"x");
     assert_eq!(store.configured(key).unwrap(), None);
-    assert_eq!(store.selection([7; 32]).unwrap(), None);
     store.remember_configured(key, b"CONFIG_A=y\n").unwrap();
-    store.remember_selection([7; 32], tree).unwrap();
     store.set_image_name("gcc", "sha256:01").unwrap();
     store.set_image_name("gcc", "sha256:02").unwrap();
     store.set_image_name("avr", "sha256:03").unwrap();
     drop(store);
     let store = lab.open();
     assert_eq!(store.configured(key).unwrap().unwrap(), b"CONFIG_A=y\n");
-    assert_eq!(store.selection([7; 32]).unwrap(), Some(tree));
     assert_eq!(store.image_name("gcc").unwrap().unwrap(), "sha256:02");
     let names = store.image_names().unwrap();
     assert_eq!(names.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["avr", "gcc"]);

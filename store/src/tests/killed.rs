@@ -8,15 +8,17 @@ use kbs_plan::id::BuildKey;
 use kbs_plan::tree::Tree;
 
 use super::{Lab, firmware, log, names_in, record};
-use crate::check::{Depth, Extent, find_damage};
+use crate::check::{Depth, Extent, Listed, find_damage};
+use crate::layout::Purpose;
+use crate::meta::OutputMeta;
 use crate::outputs::output_row;
-use crate::row::{StoredAs, TreeRow};
+use crate::row::StoredAs;
 use crate::{LookUp, OutputRow, Store};
 
-fn row_of(tree: &Tree) -> OutputRow {
+fn meta_of(tree: &Tree) -> OutputMeta {
     let record = record("mcu");
     let stored_as = StoredAs { key: record.key, name: record.name.clone() };
-    output_row(&record, tree, stored_as, None)
+    OutputMeta::new(&output_row(&record, tree, stored_as, None), tree)
 }
 
 /// Stops before the next step as a kill would: without any clean-up of what was staged.
@@ -36,13 +38,10 @@ fn commits_as_if_nothing_had_been(lab: &Lab) {
 
 /// Compares every byte.
 fn assert_whole(store: &Store, row: &OutputRow) {
-    let tree = store.tree(row.tree).unwrap().unwrap();
-    let rows: Vec<_> = tree
-        .iter()
-        .map(|(path, entry)| TreeRow { path: path.clone(), entry: entry.clone() })
-        .collect();
-    let damage =
-        find_damage(&store.output_path(row), &rows, Extent::Whole, Depth::Everything).unwrap();
+    let tree = store.tree(row).unwrap();
+    let listed: Vec<Listed<'_>> = tree.iter().collect();
+    let how = (Purpose::Output, Extent::Whole);
+    let damage = find_damage(&store.output_path(row), &listed, how, Depth::Everything).unwrap();
     assert_eq!(damage, None);
     assert_eq!(store.output(row.record.key).unwrap().found().as_ref(), Some(row));
 }
@@ -76,7 +75,8 @@ fn with_the_output_staged() {
     let lab = Lab::new();
     let store = lab.open();
     let tree = firmware(&store, "mcu");
-    let stage = store.stage_output(&row_of(&tree), &tree).unwrap();
+    let stage = store.stage_output(&meta_of(&tree)).unwrap();
+    drop(tree);
     kill(stage, store);
     commits_as_if_nothing_had_been(&lab);
 }
@@ -86,10 +86,11 @@ fn with_the_output_in_place_and_no_row() {
     let lab = Lab::new();
     let store = lab.open();
     let tree = firmware(&store, "what an earlier attempt made");
-    let row = row_of(&tree);
-    let stage = store.stage_output(&row, &tree).unwrap();
-    store.place_output(&row, &stage, Some(log(&store, "CC\n"))).unwrap();
-    assert!(store.output_path(&row).is_dir());
+    let meta = meta_of(&tree);
+    let stage = store.stage_output(&meta).unwrap();
+    store.place_output(&meta.row, &stage, Some(log(&store, "CC\n"))).unwrap();
+    assert!(store.output_path(&meta.row).is_dir());
+    drop(tree);
     kill(stage, store);
     commits_as_if_nothing_had_been(&lab);
 }
@@ -117,7 +118,7 @@ fn the_victim() {
         let name = format!("mcu-{n}");
         let tree = firmware(&store, &name);
         let row = store.commit(&record(&name), &tree, Some(log(&store, "CC\n"))).unwrap();
-        store.touch(row.record.key, 1_900_000_000).unwrap();
+        store.touch(crate::Thing::Output(row.record.key), 1_900_000_000).unwrap();
         #[expect(clippy::print_stdout, reason = "how the other process is told")]
         {
             println!("\ndone {}", row.record.key);

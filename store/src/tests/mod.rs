@@ -16,9 +16,8 @@ use std::path::{Path, PathBuf};
 
 use kbs_plan::id::{BuildKey, ConfigHash, ContentKey};
 use kbs_plan::path::RelPath;
-use kbs_plan::tree::Tree;
 
-use crate::{Executable, LogFile, OutputRecord, Phase, Store};
+use crate::{Executable, Ingested, LogFile, OutputRecord, Phase, Store};
 
 /// A state directory that goes away with this value.
 struct Lab {
@@ -43,7 +42,7 @@ fn path(text: &str) -> RelPath {
 }
 
 /// What a build called `name` leaves: five entries, three files.
-fn firmware(store: &Store, name: &str) -> Tree {
+fn firmware(store: &Store, name: &str) -> Ingested {
     let mut ingest = store.ingest().unwrap();
     let bin = format!("firmware of {name}");
     ingest.file(path("out/fw.bin"), Executable::No, &mut bin.as_bytes()).unwrap();
@@ -67,6 +66,7 @@ fn record(name: &str) -> OutputRecord {
         toolchain: "sha256:00".to_owned(),
         derivation: "{}".to_owned(),
         created_unix_s: 1_800_000_000,
+        who: "uid 1000".to_owned(),
         phases: vec![Phase { name: "build".to_owned(), took_ms: 1200 }],
         warnings: Vec::new(),
         marks: BTreeSet::new(),

@@ -120,14 +120,15 @@ fn scratch_is_swept_and_its_links_are_not_followed() {
 fn a_newer_schema_is_refused() {
     let lab = Lab::new();
     let store = lab.open();
-    store
-        .write("play the future", |txn| {
-            txn.open_table(SCHEMA)?.insert("version", 2)?;
-            Ok(())
-        })
-        .unwrap();
+    let play = |txn: &redb::WriteTransaction| {
+        txn.open_table(SCHEMA)?.insert("version", 3)?;
+        Ok(())
+    };
+    store.db.write("play the future", play).unwrap();
     drop(store);
-    assert!(matches!(refusal(&lab.state), OpenError::Schema { found: 2, known: 1, .. }));
+    let error = refusal(&lab.state);
+    assert!(matches!(error, OpenError::Schema { found: 3, known: 2, .. }));
+    assert!(error.help().unwrap().contains("a newer one"));
 }
 
 #[test]

@@ -7,19 +7,24 @@ use std::path::Path;
 use std::thread;
 use std::time::UNIX_EPOCH;
 
-use kbs_plan::id::{BuildKey, TreeId};
-use kbs_plan::tree::Tree;
+use kbs_plan::id::BuildKey;
 
 use super::{Lab, firmware, log, names_in, overwrite, path, record};
 use crate::check::WINDOW;
 use crate::layout::{Purpose, Variant};
 use crate::row::Ending;
-use crate::tables::{OUTPUTS, TREES};
-use crate::{Executable, Found, LookUp, OutputRecord, OutputRow, Store, StoreError};
+use crate::tables::OUTPUTS;
+use crate::{
+    Executable, Found, Ingested, LookUp, OutputRecord, OutputRow, Store, StoreError, Thing,
+};
 
 fn committed(store: &Store, name: &str) -> OutputRow {
     let tree = firmware(store, name);
     store.commit(&record(name), &tree, Some(log(store, "CC\n"))).unwrap()
+}
+
+fn nothing(store: &Store) -> Ingested {
+    store.ingest().unwrap().finish().unwrap()
 }
 
 fn reason(look_up: LookUp) -> String {
@@ -37,13 +42,17 @@ fn a_commit_is_found_again() {
     let row = store.commit(&record("mcu"), &tree, Some(log(&store, "CC\n"))).unwrap();
     assert_eq!(row.record, record("mcu"));
     assert_eq!((row.tree, row.entries, row.size_b), (tree.id(), 5, 20));
+    let expected = kbs_plan::tree::Tree::clone(&tree);
+    drop(tree);
     drop(store);
 
     let store = lab.open();
     assert_eq!(store.output(row.record.key).unwrap().found().as_ref(), Some(&row));
     assert_eq!(store.by_content(row.record.content).unwrap(), Some(row.record.key));
-    assert_eq!(store.tree(row.tree).unwrap(), Some(tree));
-    assert_eq!(store.tree(TreeId::of(b"other")).unwrap(), None);
+    assert_eq!(store.tree(&row).unwrap(), expected);
+    let listing = store.listing(Thing::Output(row.record.key)).unwrap();
+    assert_eq!(listing, Some(expected));
+    assert_eq!(store.listing(Thing::Output(BuildKey::of(b"other"))).unwrap(), None);
     let log = store.read_log(row.record.key, Ending::Succeeded, 0).unwrap().unwrap();
     assert_eq!(std::io::read_to_string(log).unwrap(), "CC\n");
 
@@ -60,9 +69,9 @@ fn a_commit_is_found_again() {
 fn an_empty_output_is_an_output() {
     let lab = Lab::new();
     let store = lab.open();
-    let row = store.commit(&record("empty"), &Tree::default(), None).unwrap();
+    let row = store.commit(&record("empty"), &nothing(&store), None).unwrap();
     assert_eq!(store.output(row.record.key).unwrap().found().unwrap(), row);
-    assert_eq!(store.tree(row.tree).unwrap(), Some(Tree::default()));
+    assert!(store.tree(&row).unwrap().is_empty());
 }
 
 #[test]
@@ -85,13 +94,13 @@ fn where_no_link_can_be_had_a_copy_does() {
     let variant = Variant::of(Purpose::Output, Executable::Yes);
     let blob = store.paths().blob(id, variant);
     let place = store.paths().scratch().join("copy");
-    crate::checkout::copy_blob(store.paths(), id, variant, &place).unwrap();
+    crate::checkout::copy_blob(&blob, id, variant, &place).unwrap();
     let found = fs::metadata(&place).unwrap();
     assert_eq!((found.mode() & 0o7777, found.mtime(), found.nlink()), (0o555, 1, 1));
 
     overwrite(&blob, b"eLf");
     fs::remove_file(&place).unwrap();
-    let error = crate::checkout::copy_blob(store.paths(), id, variant, &place).unwrap_err();
+    let error = crate::checkout::copy_blob(&blob, id, variant, &place).unwrap_err();
     assert!(matches!(error, StoreError::CorruptBlob { .. }));
 }
 
@@ -175,7 +184,7 @@ fn names_cannot_leave_their_directory() {
     let lab = Lab::new();
     let store = lab.open();
     for name in ["", "..", ".hidden", "a/b", "a\0", "ä", &"x".repeat(101)] {
-        let error = store.commit(&record(name), &Tree::default(), None).unwrap_err();
+        let error = store.commit(&record(name), &nothing(&store), None).unwrap_err();
         assert!(matches!(error, StoreError::Name { .. }), "{name}");
     }
 }
@@ -245,29 +254,33 @@ fn damaged_rows_are_dropped_and_newer_ones_are_errors() {
     let store = lab.open();
     let row = committed(&store, "mcu");
     let put = |bytes: &[u8]| {
-        store
-            .write("damage a row", |txn| {
-                txn.open_table(OUTPUTS)?.insert(row.record.key, bytes)?;
-                Ok(())
-            })
-            .unwrap();
+        let damage = |txn: &redb::WriteTransaction| {
+            txn.open_table(OUTPUTS)?.insert(row.record.key, bytes)?;
+            Ok(())
+        };
+        store.db.write("damage a row", damage).unwrap();
     };
-    put(b"\x02{}");
+    put(b"\x03{}");
     assert!(matches!(store.output(row.record.key), Err(StoreError::Row { .. })));
-    put(b"\x01{");
+    put(b"\x02{");
     assert!(store.outputs().unwrap().is_empty());
     assert!(reason(store.output(row.record.key).unwrap()).contains("row"));
     // Its directory is still there and in the way of nobody.
     assert_eq!(committed(&store, "mcu"), row);
 
-    store
-        .write("damage a listing", |txn| {
-            txn.open_table(TREES)?.remove((row.tree, 3))?;
-            Ok(())
-        })
-        .unwrap();
-    assert!(matches!(store.tree(row.tree), Err(StoreError::CorruptTree { .. })));
-    assert!(reason(store.output(row.record.key).unwrap()).contains("listing"));
+    let meta = store.paths().meta(row.record.key);
+    let sound = fs::read_to_string(&meta).unwrap();
+    for (damage, told) in [
+        (sound.replace("CC", "cc").replace("klipper", "klippeR"), "has changed"),
+        (sound[..sound.len() / 2].to_owned(), "has changed"),
+    ] {
+        fs::write(&meta, damage).unwrap();
+        assert!(reason(store.output(row.record.key).unwrap()).contains(told));
+        assert_eq!(committed(&store, "mcu"), row);
+    }
+    fs::remove_file(&meta).unwrap();
+    assert!(reason(store.output(row.record.key).unwrap()).contains("cannot be read"));
+    assert_eq!(committed(&store, "mcu"), row);
 }
 
 #[test]
@@ -284,7 +297,8 @@ fn of_many_files_each_look_sees_others_and_few() {
     let key = row.record.key;
     let dir = store.output_path(&row);
     overwrite(&dir.join("module-0000.ko"), b"longer than before");
-    let noticed = [0, 1, 2].map(|turn| store.look_at(&row, turn).unwrap().is_some());
+    let meta = store.read_meta(key, &store.lookup(key).unwrap().unwrap()).unwrap();
+    let noticed = [0, 1, 2].map(|turn| store.look_at(&meta, turn).unwrap().is_some());
     assert_eq!(noticed, [true, false, false]);
     let look_ups = (0..30).map(|_| store.output(key).unwrap());
     assert!(look_ups.take_while(|look_up| matches!(look_up, LookUp::Found(_))).count() < 30);
@@ -360,15 +374,15 @@ fn outputs_are_listed_newest_first_with_their_last_use() {
     let store = lab.open();
     for (name, created_unix_s) in [("b", 20), ("a", 10), ("c", 30)] {
         let record = OutputRecord { created_unix_s, ..record(name) };
-        store.commit(&record, &Tree::default(), None).unwrap();
+        store.commit(&record, &nothing(&store), None).unwrap();
     }
     let listed = |store: &Store| -> Vec<_> {
         let rows = store.outputs().unwrap();
         rows.into_iter().map(|row| (row.record.name, row.last_use_unix_s)).collect()
     };
-    store.touch(record("a").key, 99).unwrap();
-    store.touch(record("a").key, 50).unwrap();
-    store.touch(BuildKey::of(b"unknown"), 60).unwrap();
+    store.touch(Thing::Output(record("a").key), 99).unwrap();
+    store.touch(Thing::Output(record("a").key), 50).unwrap();
+    store.touch(Thing::Output(BuildKey::of(b"unknown")), 60).unwrap();
     let expected = [("c".to_owned(), 30), ("b".to_owned(), 20), ("a".to_owned(), 99)];
     assert_eq!(listed(&store), expected);
     drop(store);
@@ -382,7 +396,7 @@ fn a_key_is_found_by_its_beginning() {
     let key = |hex: &str| format!("{hex:0<64}").parse::<BuildKey>().unwrap();
     for hex in ["abcd1", "abcd2", "ffff"] {
         let record = OutputRecord { key: key(hex), ..record("x") };
-        store.commit(&record, &Tree::default(), None).unwrap();
+        store.commit(&record, &nothing(&store), None).unwrap();
     }
     super::history::fail(&store, key("abcd3"), "log\n");
     super::history::fail(&store, key("ffff"), "log\n");

@@ -1,56 +1,47 @@
-//! Source trees: made once, shared, never read twice.
+//! Source layers: made once, every file by itself, refused whole.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-
-use kbs_plan::id::{BlobId, TreeId};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Lab, names_in, path};
-use crate::layout::{Purpose, Variant};
-use crate::{Executable, SourceEntry, SourceError, SourceKind, Store};
+use crate::{Executable, SourceEntry, SourceError, SourceKind, Store, StoreError, Thing};
 
-type Entry<'a> = Result<SourceEntry<'a, Infallible>, Infallible>;
-
-/// A file with the git id `[oid; 20]`, which counts how often it is read; a script is executable.
-#[expect(clippy::unnecessary_wraps, reason = "as the iterator has it")]
-fn file<'a>(name: &str, oid: u8, bytes: &'a [u8], reads: &'a Cell<u32>) -> Entry<'a> {
-    let executable = Executable::of(bytes.starts_with(b"#!"));
-    let read = Box::new(move || {
-        reads.set(reads.get() + 1);
-        Ok(bytes.to_vec())
-    });
-    let kind = SourceKind::File { executable, git_oid: Some([oid; 20]), read };
-    Ok(SourceEntry { path: path(name), kind })
+fn entry(name: &str, kind: SourceKind) -> SourceEntry {
+    SourceEntry { path: path(name), kind }
 }
 
-fn entries(reads: &Cell<u32>) -> Vec<Entry<'_>> {
-    vec![
-        file("src/main.c", 1, b"int main;", reads),
-        file("scripts/build.sh", 2, b"#!/bin/sh", reads),
-        Ok(SourceEntry {
-            path: path("link"),
-            kind: SourceKind::Symlink { target: "../outside".to_owned() },
-        }),
-        Ok(SourceEntry { path: path("empty"), kind: SourceKind::Directory }),
-    ]
+const PLAIN: SourceKind = SourceKind::File { executable: Executable::No };
+
+/// A layer, and the bytes of each of its entries.
+fn layer() -> (Vec<SourceEntry>, Vec<&'static [u8]>) {
+    let script = SourceKind::File { executable: Executable::Yes };
+    let entries = vec![
+        entry("src/main.c", PLAIN),
+        entry("src/twin.c", PLAIN),
+        entry("scripts/build.sh", script),
+        entry("link", SourceKind::Symlink { target: "../outside".to_owned() }),
+        entry("empty", SourceKind::Directory),
+    ];
+    (entries, vec![b"int main;", b"int main;", b"#!/bin/sh", b"", b""])
 }
 
-fn stored(store: &Store, entries: Vec<Entry<'_>>) -> (TreeId, PathBuf) {
-    store.ingest_source(&mut entries.into_iter()).unwrap()
+fn stored(store: &Store, name: [u8; 32]) -> PathBuf {
+    let (entries, bytes) = layer();
+    let read = |number: usize| Ok::<_, Infallible>(bytes[number].to_vec());
+    store.ingest_layer(name, &entries, &read, 17).unwrap()
 }
 
 #[test]
-fn a_source_tree_has_the_modes_of_a_checkout() {
+fn a_layer_has_the_modes_of_a_checkout() {
     let lab = Lab::new();
     let store = lab.open();
-    let reads = Cell::new(0);
-    let (tree, dir) = stored(&store, entries(&reads));
-    assert_eq!(store.source(tree), Some(dir.clone()));
-    assert_eq!(store.source(TreeId::of(b"other")), None);
+    let dir = stored(&store, [1; 32]);
+    assert_eq!(store.layer([1; 32]).unwrap(), Some(dir.clone()));
+    assert_eq!(store.layer([2; 32]).unwrap(), None);
     for (name, mode) in [
         ("", 0o755),
         ("empty", 0o755),
@@ -63,95 +54,74 @@ fn a_source_tree_has_the_modes_of_a_checkout() {
         assert_eq!((found.mode() & 0o7777, found.mtime()), (mode, 1), "{name}");
     }
     assert_eq!(fs::read_link(dir.join("link")).unwrap().to_str(), Some("../outside"));
-    assert_eq!(store.blob_bytes(BlobId::of(b"int main;")).unwrap(), b"int main;");
     assert!(names_in(&store.paths().scratch()).is_empty());
+    let listing = store.listing(Thing::Layer([1; 32])).unwrap().unwrap();
+    assert_eq!((listing.len(), listing.size_b()), (7, 27));
+    let totals = store.totals().unwrap();
+    assert_eq!((totals.layers, totals.layers_b, totals.blobs), (1, 27, 0));
 }
 
 #[test]
-fn known_git_objects_are_not_read_again() {
+fn every_file_of_a_layer_has_one_name() {
     let lab = Lab::new();
     let store = lab.open();
-    let reads = Cell::new(0);
-    let (first, first_dir) = stored(&store, entries(&reads));
-    assert_eq!(reads.get(), 2);
-    assert_eq!(stored(&store, entries(&reads)), (first, first_dir.clone()));
-    assert_eq!(reads.get(), 2);
-
-    let mut more = entries(&reads);
-    more.push(file("src/more.c", 3, b"int more;", &reads));
-    let (second, second_dir) = stored(&store, more);
-    assert_eq!(reads.get(), 3);
-    assert_ne!(first, second);
-    let links = |dir: &PathBuf| fs::metadata(dir.join("src/main.c")).unwrap().nlink();
-    assert_eq!((links(&first_dir), links(&second_dir)), (1, 1), "a build would see other trees");
-
-    // Known, but needed with another mode.
-    let mut other_mode = file("main.c", 1, b"int main;", &reads);
-    if let Ok(SourceEntry { kind: SourceKind::File { executable, .. }, .. }) = &mut other_mode {
-        *executable = Executable::Yes;
-    }
-    stored(&store, vec![other_mode]);
-    assert_eq!(reads.get(), 4);
+    let (one, other) = (stored(&store, [1; 32]), stored(&store, [2; 32]));
+    let facts = |dir: &PathBuf, name: &str| fs::metadata(dir.join(name)).unwrap();
+    let files = [facts(&one, "src/main.c"), facts(&one, "src/twin.c"), facts(&other, "src/main.c")];
+    assert!(files.iter().all(|facts| facts.nlink() == 1), "a build would see other trees");
+    assert_ne!(files[0].ino(), files[1].ino());
+    assert_eq!(fs::read(one.join("src/twin.c")).unwrap(), b"int main;");
 }
 
 #[test]
-fn equal_files_of_a_source_are_files_of_their_own() {
+fn what_was_deleted_is_made_again() {
     let lab = Lab::new();
     let store = lab.open();
-    let reads = Cell::new(0);
-    let mut twice = entries(&reads);
-    twice.push(file("src/twin.c", 1, b"int main;", &reads));
-    let (_, dir) = stored(&store, twice);
-    let [one, other] =
-        ["src/main.c", "src/twin.c"].map(|name| fs::metadata(dir.join(name)).unwrap());
-    assert_ne!(one.ino(), other.ino());
-    assert_eq!((one.nlink(), one.mode(), one.mtime()), (1, other.mode(), other.mtime()));
-    assert_eq!(fs::read(dir.join("src/twin.c")).unwrap(), b"int main;");
-}
-
-#[test]
-fn what_was_deleted_is_read_again() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let reads = Cell::new(0);
-    let (tree, dir) = stored(&store, entries(&reads));
+    let dir = stored(&store, [1; 32]);
     crate::remove_tree(&dir).unwrap();
-    assert_eq!(store.source(tree), None);
-    let variant = Variant::of(Purpose::Source, Executable::No);
-    fs::remove_file(store.paths().blob(BlobId::of(b"int main;"), variant)).unwrap();
-    assert_eq!(stored(&store, entries(&reads)), (tree, dir.clone()));
-    assert_eq!(reads.get(), 3);
+    assert_eq!(store.layer([1; 32]).unwrap(), None);
+    assert_eq!(stored(&store, [1; 32]), dir);
     assert_eq!(fs::read(dir.join("src/main.c")).unwrap(), b"int main;");
+    assert_eq!(store.totals().unwrap().layers, 1);
+    // And what is in the way without being known.
+    drop(store);
+    fs::remove_file(lab.state.join("kbs.redb")).unwrap();
+    fs::remove_dir_all(lab.state.join("meta")).unwrap();
+    let store = lab.open();
+    assert_eq!(store.layer([1; 32]).unwrap(), None);
+    assert_eq!(stored(&store, [1; 32]), dir);
 }
 
 #[test]
 fn the_callers_error_comes_back_and_nothing_is_there() {
     let lab = Lab::new();
     let store = lab.open();
-    let bad_read = SourceKind::File {
-        executable: Executable::No,
-        git_oid: None,
-        read: Box::new(|| Err(io::Error::other("no such object"))),
-    };
-    let torn = [
-        vec![Ok(SourceEntry { path: path("a"), kind: bad_read })],
-        vec![
-            Ok(SourceEntry { path: path("a"), kind: SourceKind::Directory }),
-            Err(io::Error::other("no such object")),
-        ],
-    ];
-    for entries in torn {
-        let error = store.ingest_source(&mut entries.into_iter()).unwrap_err();
-        assert!(matches!(&error, SourceError::Entry(_)));
-        assert_eq!(error.to_string(), "no such object");
+    let entries: Vec<_> = (0..100).map(|n| entry(&format!("file-{n:03}"), PLAIN)).collect();
+    let read = AtomicUsize::new(0);
+    let error = store
+        .ingest_layer(
+            [1; 32],
+            &entries,
+            &|number| {
+                read.fetch_add(1, Ordering::SeqCst);
+                if number == 7 { Err(io::Error::other("no such object")) } else { Ok(vec![1]) }
+            },
+            17,
+        )
+        .unwrap_err();
+    assert!(matches!(&error, SourceError::Entry(_)));
+    assert_eq!(error.to_string(), "no such object");
+    assert!(read.into_inner() < 100);
+
+    for (outer, inner) in [("a", "a/etc/passwd"), ("a", "a")] {
+        let through_a_link =
+            [entry(outer, SourceKind::Symlink { target: "/".to_owned() }), entry(inner, PLAIN)];
+        let error = store
+            .ingest_layer([1; 32], &through_a_link, &|_| Ok::<_, Infallible>(vec![1]), 17)
+            .unwrap_err();
+        assert!(matches!(error, SourceError::Store(StoreError::Tree(_))));
     }
-    let reads = Cell::new(0);
-    let through_a_link = vec![
-        Ok(SourceEntry { path: path("a"), kind: SourceKind::Symlink { target: "/".to_owned() } }),
-        file("a/etc/passwd", 1, b"x", &reads),
-    ];
-    let error = store.ingest_source(&mut through_a_link.into_iter()).unwrap_err();
-    assert!(matches!(error, SourceError::Store(_)));
     assert!(names_in(&store.paths().sources()).is_empty());
     assert!(names_in(&store.paths().scratch()).is_empty());
+    assert_eq!(store.layer([1; 32]).unwrap(), None);
 }

@@ -1,0 +1,170 @@
+//! Finds what a kill has left: whole files and directories that no row names.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use kbs_plan::id::{BlobId, BuildKey};
+
+use crate::collect::Removed;
+use crate::disk;
+use crate::error::{At as _, StoreError};
+use crate::ingest::Stage;
+use crate::layout::Variant;
+use crate::rebuild::About;
+use crate::store::Store;
+use crate::thing::Thing;
+
+impl Store {
+    /// Removes everything that no row names and that nobody is making: what a kill has left, and what
+    /// a removal could not take.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was removed so far is gone.
+    pub fn sweep(&self) -> Result<Removed, StoreError> {
+        let layout = self.paths();
+        let mut removed = Removed::default();
+        let stage = Stage::new(layout)?;
+        let dirs: [(_, Whose<'_>); 4] = [
+            (layout.outputs(), &|store, name| store.is_output_named(name)),
+            (layout.sources(), &|store, name| store.is_layer_named(name)),
+            (layout.metas(), &|store, name| store.is_meta_named(name)),
+            (layout.logs(), &|store, name| store.is_log_named(name)),
+        ];
+        for (dir, is_named) in dirs {
+            removed += self.sweep_dir(&dir, is_named, &stage)?;
+        }
+        drop(stage);
+        removed += self.release(&self.unlinked_blobs()?)?;
+        Ok(removed)
+    }
+
+    fn sweep_dir(
+        &self,
+        dir: &Path,
+        is_named: Whose<'_>,
+        stage: &Stage,
+    ) -> Result<Removed, StoreError> {
+        let mut removed = Removed::default();
+        let mut suspects = Vec::new();
+        for name in names_in(dir)? {
+            if !self.is_ours(&name, is_named)? {
+                suspects.push(name);
+            }
+        }
+        if suspects.is_empty() {
+            return Ok(removed);
+        }
+        // Looked at again while nobody is between a file and its row.
+        let _alone = self.locks.take_away();
+        for name in suspects {
+            let path = dir.join(&name);
+            if self.is_ours(&name, is_named)? {
+                continue;
+            }
+            let Ok(facts) = fs::symlink_metadata(&path) else { continue };
+            if facts.is_dir() {
+                disk::set_mode(&path, 0o755)?;
+                let number = removed.things;
+                let aside = format!("{}-{number}", dir.file_name().unwrap_or_default().display());
+                disk::rename(&path, &stage.join(&aside), "move away")?;
+            } else {
+                disk::remove_file(&path)?;
+                removed.freed_b += facts.blocks() * 512;
+            }
+            removed.things += 1;
+        }
+        Ok(removed)
+    }
+
+    /// Whether a name is one that we did not give, or one that a row needs.
+    fn is_ours(&self, name: &OsString, is_named: Whose<'_>) -> Result<bool, StoreError> {
+        // A name that is no text is none of ours, and not ours to remove.
+        name.to_str().map_or(Ok(true), |name| is_named(self, name))
+    }
+
+    fn is_output_named(&self, name: &str) -> Result<bool, StoreError> {
+        let Some((hex, name)) = name.split_at_checked(64) else { return Ok(true) };
+        let (Ok(key), Some(name)) = (hex.parse::<BuildKey>(), name.strip_prefix('-')) else {
+            return Ok(true);
+        };
+        let row = self.lookup(key)?;
+        Ok(row.is_some_and(|row| row.stored_as == key && row.stored_name == name))
+    }
+
+    fn is_layer_named(&self, name: &str) -> Result<bool, StoreError> {
+        // By their shape, those of older layouts are among these, and have no row.
+        let Ok(id) = name.parse::<BlobId>() else { return Ok(true) };
+        Ok(self.tree_row(Thing::Layer(*id.as_bytes()))?.is_some())
+    }
+
+    fn is_meta_named(&self, name: &str) -> Result<bool, StoreError> {
+        match About::of(name) {
+            About::Thing(Thing::Output(key)) => Ok(self.lookup(key)?.is_some()),
+            About::Thing(thing) => Ok(self.tree_row(thing)?.is_some()),
+            About::Failure(key) => Ok(self.failure(key)?.is_some()),
+            About::Other => Ok(true),
+        }
+    }
+
+    fn is_log_named(&self, name: &str) -> Result<bool, StoreError> {
+        let Some(name) = name.strip_suffix(".zst") else { return Ok(true) };
+        match name.split_once('.') {
+            None => match name.parse::<BuildKey>() {
+                Ok(key) => Ok(self.lookup(key)?.is_some()),
+                Err(_) => Ok(true),
+            },
+            Some((name, "failed")) => match name.parse::<BuildKey>() {
+                Ok(key) => Ok(self.failure(key)?.is_some()),
+                Err(_) => Ok(true),
+            },
+            Some(_) => Ok(true),
+        }
+    }
+
+    /// Blobs that have no name but their own.
+    fn unlinked_blobs(&self) -> Result<BTreeSet<BlobId>, StoreError> {
+        let mut unlinked = BTreeSet::new();
+        self.each_blob_file(&mut |blob, _, path| {
+            let links = fs::symlink_metadata(path).map(|facts| facts.nlink());
+            if links.is_ok_and(|links| links <= 1) {
+                unlinked.insert(blob);
+            }
+            Ok(())
+        })?;
+        Ok(unlinked)
+    }
+
+    /// Shows every file of every blob.
+    pub(crate) fn each_blob_file(
+        &self,
+        show: &mut dyn FnMut(BlobId, Variant, &Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let blobs = self.paths().blobs();
+        for dir in names_in(&blobs)? {
+            let dir = blobs.join(dir);
+            for name in names_in(&dir)? {
+                let found = name.to_str().and_then(Variant::of_file_name);
+                if let Some((blob, variant)) = found {
+                    show(blob, variant, &dir.join(name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says whether a row needs what has this name.
+type Whose<'a> = &'a dyn Fn(&Store, &str) -> Result<bool, StoreError>;
+
+fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
+            .at("list", dir),
+    }
+}

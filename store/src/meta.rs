@@ -1,0 +1,203 @@
+//! The files below `meta/`: all that is known of a thing, from which its row can be made again.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use kbs_plan::id::{BlobId, TreeId};
+use kbs_plan::tree::Tree;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::error::{At as _, StoreError};
+use crate::index::{IndexRow, TreeRow};
+use crate::ingest::Stage;
+use crate::row::{FailureRow, OutputRow};
+use crate::store::Store;
+use crate::thing::Thing;
+
+const VERSION: u32 = 1;
+
+/// A file could not be believed.
+pub(crate) type Unsound = String;
+
+/// Content of the file of an output.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OutputMeta {
+    version: u32,
+    pub(crate) row: OutputRow,
+    pub(crate) tree: Tree,
+}
+
+impl OutputMeta {
+    pub(crate) fn new(row: &OutputRow, tree: &Tree) -> Self {
+        Self { version: VERSION, row: row.clone(), tree: tree.clone() }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads the file of an output, and believes it if it has the hash `expected`, or, where none is
+    /// given, if what it says agrees.
+    pub(crate) fn read(
+        path: &Path,
+        expected: Option<BlobId>,
+    ) -> io::Result<Result<(Self, BlobId), Unsound>> {
+        let bytes = fs::read(path)?;
+        let found = BlobId::of(&bytes);
+        if expected.is_some_and(|expected| expected != found) {
+            return Ok(Err("its metadata has changed".to_owned()));
+        }
+        let meta: Self = match decode(&bytes) {
+            Ok(meta) => meta,
+            Err(error) => return Ok(Err(error)),
+        };
+        if meta.version != VERSION {
+            let found = meta.version;
+            return Ok(Err(format!("its metadata has version {found}, this kbs knows {VERSION}")));
+        }
+        if meta.tree.id() != meta.row.tree {
+            return Ok(Err("its listing is not the output's".to_owned()));
+        }
+        Ok(Ok((meta, found)))
+    }
+
+    /// The row of the index.
+    pub(crate) fn index_row(&self, meta: BlobId) -> IndexRow {
+        let OutputRow { record, tree, entries, size_b, stored_as, log: _, last_use_unix_s: _ } =
+            &self.row;
+        IndexRow {
+            tree: *tree,
+            content: record.content,
+            stored_as: stored_as.key,
+            meta,
+            entries: *entries,
+            size_b: *size_b,
+            created_unix_s: record.created_unix_s,
+            marked: !record.marks.is_empty(),
+            project: record.project.clone(),
+            stored_name: stored_as.name.clone(),
+        }
+    }
+}
+
+/// Content of the file of a layer or an image.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TreeMeta {
+    version: u32,
+    /// Which, as text.
+    thing: String,
+    created_unix_s: u64,
+    pub(crate) tree: Tree,
+}
+
+impl TreeMeta {
+    pub(crate) fn new(thing: Thing, created_unix_s: u64, tree: Tree) -> Self {
+        Self { version: VERSION, thing: thing.to_string(), created_unix_s, tree }
+    }
+
+    /// Reads the file of a layer or an image.
+    pub(crate) fn read(path: &Path, thing: Thing) -> io::Result<Result<Self, Unsound>> {
+        let meta: Self = match decode(&fs::read(path)?) {
+            Ok(meta) => meta,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Self { version, thing: of, .. } = &meta;
+        Ok(match (*version == VERSION, *of == thing.to_string()) {
+            (true, true) => Ok(meta),
+            (false, _) => {
+                Err(format!("its listing has version {version}, this kbs knows {VERSION}"))
+            }
+            (_, false) => Err(format!("its listing is that of {of}")),
+        })
+    }
+
+    /// The row of the index.
+    pub(crate) fn row(&self) -> TreeRow {
+        TreeRow {
+            tree: self.tree.id(),
+            entries: u32::try_from(self.tree.len()).unwrap_or(u32::MAX),
+            size_b: self.tree.size_b(),
+            created_unix_s: self.created_unix_s,
+        }
+    }
+}
+
+impl Store {
+    /// The listing of an output, a layer or an image, verified against its row; `None` where there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`StoreError::Meta`], [`StoreError::Row`], [`StoreError::Txn`].
+    pub fn listing(&self, thing: Thing) -> Result<Option<Tree>, StoreError> {
+        let damaged = |reason| StoreError::Meta { path: self.paths().meta_of(thing), reason };
+        let Some(expected) = self.tree_id(thing)? else { return Ok(None) };
+        let tree = self.read_listing(thing).map_err(damaged)?;
+        if tree.id() == expected {
+            Ok(Some(tree))
+        } else {
+            Err(damaged("its listing is not the one that was stored".to_owned()))
+        }
+    }
+
+    /// The listing that lies beside a thing, whatever its row says.
+    pub(crate) fn read_listing(&self, thing: Thing) -> Result<Tree, Unsound> {
+        let path = self.paths().meta_of(thing);
+        let read = match thing {
+            Thing::Output(_) => {
+                OutputMeta::read(&path, None).map(|read| read.map(|(meta, _)| meta.tree))
+            }
+            Thing::Layer(_) | Thing::Image(_) => {
+                TreeMeta::read(&path, thing).map(|read| read.map(|meta| meta.tree))
+            }
+        };
+        read.unwrap_or_else(|error| Err(format!("its metadata cannot be read: {error}")))
+    }
+
+    fn tree_id(&self, thing: Thing) -> Result<Option<TreeId>, StoreError> {
+        Ok(match thing {
+            Thing::Output(key) => self.lookup(key)?.map(|row| row.tree),
+            Thing::Layer(_) | Thing::Image(_) => self.tree_row(thing)?.map(|row| row.tree),
+        })
+    }
+
+    /// Writes a small file into its place, synced, whole or not at all.
+    pub(crate) fn place_meta(&self, place: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let stage = Stage::new(self.paths())?;
+        let staged = stage.join("meta");
+        disk::write_file(&staged, bytes)?;
+        disk::settle(self.paths().root(), &[staged.clone()].into())?;
+        disk::rename(&staged, place, "rename metadata to")?;
+        let dir = place.parent().expect("it lies in a directory of the store").to_owned();
+        disk::settle(self.paths().root(), &[dir].into())
+    }
+}
+
+/// The file of a failure.
+pub(crate) fn encode_failure(row: &FailureRow) -> Vec<u8> {
+    encode(row)
+}
+
+/// Reads a small JSON file that is believed as it is.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => decode(&bytes)
+            .map(Some)
+            .map_err(|reason| StoreError::Meta { path: path.to_owned(), reason }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at("read", path),
+    }
+}
+
+pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
+    let mut json = serde_json::to_vec_pretty(value)
+        .expect("rows have string keys, and writing to memory cannot fail");
+    json.push(b'\n');
+    json
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unsound> {
+    serde_json::from_slice(bytes).map_err(|error| format!("its metadata is damaged: {error}"))
+}
