@@ -14,6 +14,7 @@ use crate::deliver::{copy, link, parent, zip};
 use crate::error::{CliError, remote};
 use crate::exit::Exit;
 use crate::follow::{Last, follow};
+use crate::place::absolute_text;
 use crate::render::json;
 use crate::render::progress::{LogTo, Progress};
 use crate::render::screen::plain;
@@ -121,17 +122,10 @@ impl Targets {
         Ok(out_link.as_deref().map_or(Ok(()), link::check)?)
     }
 
-    /// The link as the daemon has to know it.
+    /// The links as the daemon has to know them.
     fn links(&self) -> Result<Vec<String>, CliError> {
-        let Some(link) = &self.out_link else { return Ok(Vec::new()) };
-        let path = std::path::absolute(link).map_err(|error| {
-            CliError::request(format!("cannot complete the path {}", link.display()), &error)
-        })?;
-        let path = path.into_os_string().into_string().map_err(|path| {
-            let message = format!("the path {} is not UTF-8", path.display());
-            CliError::new(Class::User, message)
-        })?;
-        Ok(vec![path])
+        let absolute = |link: &PathBuf| absolute_text(link.clone());
+        Ok(self.out_link.iter().map(absolute).collect::<Result<_, _>>()?)
     }
 
     async fn deliver(

@@ -113,9 +113,10 @@ pub(crate) fn realize(
     wish: &Wish,
     watch: &Watch,
 ) -> Result<Outcome, Problem> {
-    if let Some(link) = wish.out_links.iter().find(|link| !link.starts_with('/')) {
-        let text = format!("the link `{link}` has no absolute path");
-        let help = Some("use a kbs of the same version as the daemon".to_owned());
+    let is_good = |link: &String| link.starts_with('/') && !link.contains(char::is_control);
+    if let Some(link) = wish.out_links.iter().find(|link| !is_good(link)) {
+        let text = format!("the link {link:?} cannot keep an output");
+        let help = Some("give an absolute path without control characters".to_owned());
         return Err(EngineError::Request { text, help }.into());
     }
     let end = find_or_build(engine, wish, watch)?;
