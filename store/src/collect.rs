@@ -207,10 +207,13 @@ impl Store {
             Item::Thing(thing @ Thing::Output(key), aliases) => {
                 let Some(row) = self.lookup(*key)? else { return Ok(None) };
                 let keys: Vec<_> = [*key].into_iter().chain(aliases.iter().copied()).collect();
-                let listing = self.read_listing(*thing).unwrap_or_default();
+                // The files of one that equals another are the other's.
+                let is_base = row.stored_as == *key;
+                let listing =
+                    self.read_listing(*thing).ok().filter(|_| is_base).unwrap_or_default();
                 Doomed {
                     changes: keys.iter().map(|key| Change::DropOutput { key: *key }).collect(),
-                    dir: Some(layout.output(row.stored_as, &row.stored_name)),
+                    dir: is_base.then(|| layout.output(row.stored_as, &row.stored_name)),
                     files: keys
                         .iter()
                         .flat_map(|key| [layout.meta(*key), layout.log(*key, Ending::Succeeded)])

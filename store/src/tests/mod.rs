@@ -3,10 +3,12 @@
 mod blobs;
 mod history;
 mod killed;
+mod model;
 mod opening;
 mod outputs;
 mod rows;
 mod sources;
+mod verified;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
