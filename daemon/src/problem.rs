@@ -131,6 +131,14 @@ pub(crate) enum EngineError {
         /// What to do.
         help: Option<String>,
     },
+    /// Something in the store is not what it was.
+    #[error("{text}")]
+    Damaged {
+        /// What, and what is wrong with it.
+        text: String,
+        /// What to do.
+        help: String,
+    },
     /// The request contradicts itself or the daemon's state.
     #[error("{text}")]
     Request {
@@ -174,9 +182,11 @@ impl Help for EngineError {
             Self::Defconfig { .. } | Self::NotFound { .. } => Class::NotFound,
             Self::Configure { .. } | Self::NoConfiguration { .. } => Class::Build,
             Self::Sandbox { source } if source.is_request() => Class::Bug,
-            Self::Stopping | Self::Sandbox { .. } | Self::Refused { .. } | Self::Host { .. } => {
-                Class::Environment
-            }
+            Self::Stopping
+            | Self::Sandbox { .. }
+            | Self::Refused { .. }
+            | Self::Damaged { .. }
+            | Self::Host { .. } => Class::Environment,
             Self::Lost { .. } => Class::Bug,
         }
     }
@@ -196,6 +206,7 @@ impl Help for EngineError {
                 })
                 .or_else(|| Some("run `kbs doctor` to see what is missing".to_owned())),
             Self::NotFound { help, .. } | Self::Request { help, .. } => help.clone(),
+            Self::Damaged { help, .. } => Some(help.clone()),
             Self::Configure { .. } => {
                 Some("check the configuration against this version of the project".to_owned())
             }

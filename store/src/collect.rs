@@ -141,7 +141,10 @@ impl Store {
 
     /// Removes what of `items` nobody is using, rooted or not: it is damaged, and its roots will keep
     /// what is made in its place. Returns how many.
-    pub(crate) fn discard(&self, items: &[Item]) -> Result<u64, StoreError> {
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub fn discard(&self, items: &[Item]) -> Result<u64, StoreError> {
         Ok(self.remove_all(items, &|| Ok(BTreeMap::new()))?.things)
     }
 

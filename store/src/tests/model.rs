@@ -317,12 +317,12 @@ impl Life {
         let known: BTreeSet<_> =
             self.outputs.values().flat_map(|known| known.keys.iter().copied()).collect();
         assert_eq!(listed, known);
-        for (name, _) in &self.layers {
+        for name in self.layers.keys() {
             assert!(store.layer(layer_name(*name)).unwrap().is_some());
         }
         let seen = store.verify(Scope::Whole, Repair::No, &mut |_| true).unwrap();
         assert_eq!(seen.findings, []);
-        assert_eq!(seen.things as usize, known.len() + self.layers.len());
+        assert_eq!(seen.things, (known.len() + self.layers.len()) as u64);
         let totals = store.totals().unwrap();
         assert_eq!(totals.layers, self.layers.len() as u64);
         // Every blob is used by some output.
@@ -378,10 +378,10 @@ fn a_lease_taken_after_the_decision_is_heeded() {
     life.take(Step::Commit(0));
     let item = Item::Thing(Thing::Output(key(0)), Vec::new());
     let lease = life.store().lease(Thing::Output(key(0)));
-    assert_eq!(life.store().remove(&[item.clone()], life.now).unwrap().things, 0);
+    assert_eq!(life.store().remove(std::slice::from_ref(&item), life.now).unwrap().things, 0);
     drop(lease);
     life.take(Step::Root(0));
-    assert_eq!(life.store().remove(&[item.clone()], life.now).unwrap().things, 0);
+    assert_eq!(life.store().remove(std::slice::from_ref(&item), life.now).unwrap().things, 0);
     life.take(Step::Unroot(0));
     assert_eq!(life.store().remove(&[item], life.now).unwrap().things, 1);
 }
