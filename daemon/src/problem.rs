@@ -195,7 +195,9 @@ impl Help for EngineError {
         match self {
             Self::Config { source } => source.help(),
             Self::Symbol { source } => source.help(),
-            Self::Defconfig { help, .. } | Self::Drift { help, .. } => Some(help.clone()),
+            Self::Defconfig { help, .. }
+            | Self::Drift { help, .. }
+            | Self::Damaged { help, .. } => Some(help.clone()),
             Self::Sandbox { source } => source.help(),
             Self::Refused { failure, missing } => failure
                 .help
@@ -206,7 +208,6 @@ impl Help for EngineError {
                 })
                 .or_else(|| Some("run `kbs doctor` to see what is missing".to_owned())),
             Self::NotFound { help, .. } | Self::Request { help, .. } => help.clone(),
-            Self::Damaged { help, .. } => Some(help.clone()),
             Self::Configure { .. } => {
                 Some("check the configuration against this version of the project".to_owned())
             }

@@ -162,10 +162,12 @@ fn a_flipped_bit_in_a_log() {
     });
 }
 
+type Damage<'a> = &'a dyn Fn(&Store, &OutputRow);
+
 #[test]
 fn what_is_not_where_it_should_be_is_found() {
     let unlock = |dir: &Path| fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
-    let damages: [(&str, &dyn Fn(&Store, &OutputRow)); 5] = [
+    let damages: [(&str, Damage<'_>); 5] = [
         ("no output", &|store, row| crate::remove_tree(&store.output_path(row)).unwrap()),
         ("no layer", &|store, _| crate::remove_tree(&store.paths().layer(LAYER)).unwrap()),
         ("no image", &|store, _| crate::remove_tree(&store.paths().image(IMAGE)).unwrap()),
