@@ -83,6 +83,7 @@ pub(crate) async fn run(args: RealizeArgs, session: &mut Session<'_>) -> Result<
         reuse: reuse.into(),
         keep_failed,
         log: progress.wants_log(ui),
+        out_links: targets.links()?,
     };
     let events = daemon.builds().realize(request).await.map_err(remote)?.into_inner();
     let last = follow(events, &mut progress, ui).await;
@@ -118,6 +119,19 @@ impl Targets {
     fn check(&self) -> Result<(), CliError> {
         let Self { out_link, out: _, zip: _ } = self;
         Ok(out_link.as_deref().map_or(Ok(()), link::check)?)
+    }
+
+    /// The link as the daemon has to know it.
+    fn links(&self) -> Result<Vec<String>, CliError> {
+        let Some(link) = &self.out_link else { return Ok(Vec::new()) };
+        let path = std::path::absolute(link).map_err(|error| {
+            CliError::request(format!("cannot complete the path {}", link.display()), &error)
+        })?;
+        let path = path.into_os_string().into_string().map_err(|path| {
+            let message = format!("the path {} is not UTF-8", path.display());
+            CliError::new(Class::User, message)
+        })?;
+        Ok(vec![path])
     }
 
     async fn deliver(

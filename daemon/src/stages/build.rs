@@ -139,7 +139,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
             .map(|step| step.argv.clone())
             .unwrap_or_default(),
         tail: tail.text(),
-        kept: keepable.and_then(|keepable| keepable.keep(order, &spec)),
+        kept: keepable.and_then(|keepable| keepable.keep(engine, order, &spec)),
         usage: usage.clone(),
     };
     if let Some(Verdict { cause, text, step }) =

@@ -165,7 +165,11 @@ impl Store {
         Ok(if removed > 0 { "forgotten" } else { "in use, and left" })
     }
 
-    fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
+    /// The other keys that an output is that of, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`].
+    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
         let mut aliases = Vec::new();
         self.each_output(&mut |alias, row| {
             if row.stored_as == key && alias != key {
