@@ -218,7 +218,7 @@ fn verified(verified: Verified) -> Vec<pb::VerifyEvent> {
     let summary = pb::VerifyProgress { things, files, read_b };
     let finding = |Finding { what, path, problem, done }| {
         let path = path.map(|path| path.display().to_string()).unwrap_or_default();
-        verify_event(Event::Finding(pb::Finding { what, path, problem, done }))
+        verify_event(Event::Finding(pb::Finding { what, path, problem, done: done.to_owned() }))
     };
     let findings = findings.into_iter().map(finding);
     findings.chain([verify_event(Event::Summary(summary))]).collect()

@@ -50,6 +50,16 @@ pub(crate) fn resolve(
     })
 }
 
+/// Looks at some files of an image that a jail is about to use. One that is damaged is set aside, and
+/// where it can be had again without anybody's help, the next request does.
+pub(crate) fn inspect(engine: &Engine, toolchain: &Toolchain) -> Result<(), Problem> {
+    let thing = Thing::Image(*toolchain.digest.as_bytes());
+    let Some(problem) = engine.store.inspect(thing)? else { return Ok(()) };
+    let text = format!("the image {} is damaged: {problem}", toolchain.digest);
+    let help = "run `kbs store verify --repair`, then import it again if it is gone";
+    Err(EngineError::Damaged { text, help: help.to_owned() }.into())
+}
+
 /// The image of this digest, which nobody removes meanwhile; `None` where it is not here.
 pub(crate) fn hold(engine: &Engine, digest: ImageDigest) -> Option<Toolchain> {
     let thing = Thing::Image(*digest.as_bytes());
