@@ -90,6 +90,9 @@ struct Subject {
     tree: Tree,
 }
 
+/// A thing, or nothing where it is gone; or what is wrong with it.
+type Described = Result<Option<Subject>, (Option<PathBuf>, String)>;
+
 impl Store {
     /// Compares what `scope` says with what the rows promise. Things that come or go meanwhile are left
     /// out. `progress` is called now and then on the calling thread, and ends the work with `false`.
@@ -188,7 +191,15 @@ impl Store {
         let mut subjects = Vec::new();
         let mut jobs = Vec::new();
         for thing in things {
-            match self.subject(*thing)? {
+            let mut looked_at = self.subject(*thing)?;
+            if looked_at.is_err() && repair == Repair::Yes && self.restamp(*thing)? {
+                let problem = "modes or times of its directories have changed";
+                looked_at = self.subject(*thing)?;
+                if looked_at.is_ok() {
+                    seen.findings.push(finding(*thing, None, problem, "restored"));
+                }
+            }
+            match looked_at {
                 Ok(Some(subject)) => {
                     self.list_jobs(&subject, subjects.len(), scope, &mut jobs);
                     subjects.push(subject);
@@ -222,14 +233,22 @@ impl Store {
     }
 
     /// A thing with its listing, if its directory has the right shape.
-    #[expect(
-        clippy::type_complexity,
-        reason = "an error of ours, or of the thing, or nothing there"
-    )]
-    fn subject(
-        &self,
-        thing: Thing,
-    ) -> Result<Result<Option<Subject>, (Option<PathBuf>, String)>, StoreError> {
+    fn subject(&self, thing: Thing) -> Result<Described, StoreError> {
+        let subject = match self.described(thing)? {
+            Ok(Some(subject)) => subject,
+            other => return Ok(other),
+        };
+        let Subject { thing: _, top, purpose, tree } = &subject;
+        let listed: Vec<Listed<'_>> = tree.iter().collect();
+        match find_damage(top, &listed, (*purpose, Extent::Whole), Depth::Shape) {
+            Ok(None) => Ok(Ok(Some(subject))),
+            Ok(Some(problem)) => Ok(Err((Some(top.clone()), problem))),
+            Err(source) => Err(StoreError::Io { action: "look at", path: top.clone(), source }),
+        }
+    }
+
+    /// A thing with its listing, whatever its directory holds.
+    fn described(&self, thing: Thing) -> Result<Described, StoreError> {
         let layout = self.paths();
         let meta = layout.meta_of(thing);
         let (top, purpose, tree) = match thing {
@@ -259,12 +278,7 @@ impl Store {
                 None => return Ok(Ok(None)),
             },
         };
-        let listed: Vec<Listed<'_>> = tree.iter().collect();
-        match find_damage(&top, &listed, (purpose, Extent::Whole), Depth::Shape) {
-            Ok(None) => Ok(Ok(Some(Subject { thing, top, purpose, tree }))),
-            Ok(Some(problem)) => Ok(Err((Some(top), problem))),
-            Err(source) => Err(StoreError::Io { action: "look at", path: top, source }),
-        }
+        Ok(Ok(Some(Subject { thing, top, purpose, tree })))
     }
 
     /// The listing of a layer or an image, or what is wrong with it.
