@@ -431,12 +431,7 @@ impl Store {
             // Moving a directory needs permission to write to it.
             disk::set_mode(path, 0o755)?;
         }
-        let scratch = self.paths().scratch();
-        let dir = tempfile::Builder::new()
-            .prefix("damaged-")
-            .tempdir_in(&scratch)
-            .at("make a directory in", &scratch)?
-            .keep();
+        let dir = disk::create_temporary_dir(&self.paths().scratch(), "damaged-")?;
         let aside = dir.join(path.file_name().unwrap_or_default());
         disk::rename(path, &aside, "move aside what is damaged to")?;
         Ok(aside)
