@@ -1,6 +1,7 @@
 //! What the store promises as a whole, room by room.
 
 mod blobs;
+mod crash;
 mod history;
 mod killed;
 mod opening;
