@@ -11,6 +11,7 @@ use redb::ReadableTable as _;
 use crate::changes::Change;
 use crate::check::glance;
 use crate::checkout::check_out;
+use crate::database::TxnError;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::index::IndexRow;
@@ -168,15 +169,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Row`], [`StoreError::Txn`].
     pub fn lookup(&self, key: BuildKey) -> Result<Option<IndexRow>, StoreError> {
-        let row = self.db.read("look up an output", |txn| {
-            let table = txn.open_table(OUTPUTS)?;
-            Ok(table.get(key)?.map(|bytes| IndexRow::decode(bytes.value())))
-        })?;
-        row.transpose().map_err(|source| StoreError::Row {
-            table: "outputs",
-            key: key.to_string(),
-            source,
-        })
+        readable(key, self.db.read("look up an output", |txn| index_row(txn, key))?)
+    }
+
+    /// As [`lookup`](Self::lookup), but waits for nobody who has the database alone: `None` then. It
+    /// takes a few microseconds, so that even a thread that must not wait may ask.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    pub fn lookup_at_once(&self, key: BuildKey) -> Result<Option<Option<IndexRow>>, StoreError> {
+        let row = self.db.read_at_once("look up an output", |txn| index_row(txn, key));
+        row.map(|row| readable(key, row?)).transpose()
     }
 
     /// The directory of an output.
@@ -429,6 +432,22 @@ impl Store {
         disk::rename(path, &aside, "move aside what is damaged to")?;
         Ok(aside)
     }
+}
+
+fn index_row(
+    txn: &redb::ReadTransaction,
+    key: BuildKey,
+) -> Result<Option<Result<IndexRow, RowError>>, TxnError> {
+    let table = txn.open_table(OUTPUTS)?;
+    Ok(table.get(key)?.map(|bytes| IndexRow::decode(bytes.value())))
+}
+
+fn readable(
+    key: BuildKey,
+    row: Option<Result<IndexRow, RowError>>,
+) -> Result<Option<IndexRow>, StoreError> {
+    let of = |source| StoreError::Row { table: "outputs", key: key.to_string(), source };
+    row.transpose().map_err(of)
 }
 
 pub(crate) fn output_row(
