@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
-use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use redb::ReadableTable as _;
 
 use crate::blobs::hash_of;
 use crate::changes::Change;
