@@ -72,6 +72,7 @@ pub use search::Found;
 pub use sources::{SourceEntry, SourceError, SourceKind};
 pub use store::Store;
 pub use sweep::remove_tree;
+pub use tables::SCHEMA_VERSION;
 pub use thing::{Lease, Thing};
 pub use usage::PartUsage;
 pub use verify::{Finding, Repair, Scope, Verified};

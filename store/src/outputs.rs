@@ -9,7 +9,7 @@ use kbs_plan::tree::Tree;
 use redb::ReadableTable as _;
 
 use crate::changes::Change;
-use crate::check::{Depth, Extent, Listed, WINDOW, find_damage};
+use crate::check::glance;
 use crate::checkout::check_out;
 use crate::disk;
 use crate::error::{At as _, StoreError};
@@ -321,7 +321,7 @@ impl Store {
 
     /// A number that decides where a look looks: spread evenly also for an output that only every
     /// other look is at.
-    fn next_turn(&self) -> u64 {
+    pub(crate) fn next_turn(&self) -> u64 {
         const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
         self.looks.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN_RATIO) >> 32
     }
@@ -332,15 +332,8 @@ impl Store {
         meta: &OutputMeta,
         turn: u64,
     ) -> Result<Option<String>, StoreError> {
-        let listed: Vec<Listed<'_>> = meta.tree.iter().collect();
-        let windows = listed.len().div_ceil(WINDOW).max(1);
-        let window = usize::try_from(turn).unwrap_or(0) % windows;
-        let seen = listed.chunks(WINDOW).nth(window).unwrap_or_default();
-        let extent = if windows == 1 { Extent::Whole } else { Extent::Part };
         let path = self.output_path(&meta.row);
-        // Divided, so that the file does not follow from the window.
-        let depth = Depth::Glance { turn: turn / windows as u64 };
-        find_damage(&path, seen, (Purpose::Output, extent), depth).at("look at", &path)
+        glance(&path, &meta.tree, Purpose::Output, (turn, 1)).at("look at", &path)
     }
 
     /// Makes the output's directory and metadata in `scratch/`, synced, one rename from its place.

@@ -62,8 +62,9 @@ impl Builds for Service {
             pb::Reuse::Check => Reuse::Check,
         };
         let who = who(&request);
-        let pb::RealizeRequest { spec, reuse: _, keep_failed, log } = request.into_inner();
-        let wish = Wish { spec: decode(spec)?, reuse, keep_failed, want_log: log, who };
+        let pb::RealizeRequest { spec, reuse: _, keep_failed, log, out_links } =
+            request.into_inner();
+        let wish = Wish { spec: decode(spec)?, reuse, keep_failed, want_log: log, who, out_links };
         let running = tasks::request(&self.0, move |engine, watch| {
             let (asked_unix_s, began) = (now_unix_s(), Instant::now());
             let end = realize::realize(engine, &wish, watch);

@@ -1,12 +1,15 @@
 //! What the store promises as a whole, room by room.
 
 mod blobs;
+mod file_systems;
 mod history;
 mod killed;
+mod model;
 mod opening;
 mod outputs;
 mod rows;
 mod sources;
+mod verified;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
