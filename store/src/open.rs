@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::changes::make_tables;
 use crate::claim::OpenError;
 use crate::database::{Database, OpenFailure};
+use crate::disk;
 use crate::error::StoreError;
 use crate::layout::Layout;
 use crate::migrate::{Carried, OLDEST_SCHEMA, carry};
@@ -57,9 +58,12 @@ fn keep(layout: &Layout, why: &str) -> Result<(), OpenError> {
     let copy = || {
         // A copy and not a link: the file that is there is replaced, never changed, but nobody
         // should have to know that.
+        disk::step("write")?;
         fs::copy(layout.database(), &staged)?;
+        disk::step("sync")?;
         File::open(&staged)?.sync_all()?;
-        fs::rename(&staged, &kept)?;
+        disk::try_rename(&staged, &kept)?;
+        disk::step("sync")?;
         File::open(layout.root())?.sync_all()
     };
     copy().map_err(|source| OpenError::Database { path: kept.clone(), source: source.into() })?;
@@ -75,7 +79,8 @@ fn make_database(layout: &Layout, carried: Carried) -> Result<(), OpenError> {
         .and_then(|()| index_files(layout, &db, carried))
         .map_err(|source| index_error(layout, source))?;
     drop(db);
-    fs::rename(&staged, layout.database())
+    disk::try_rename(&staged, &layout.database())
+        .and_then(|()| disk::step("sync"))
         .and_then(|()| File::open(layout.root())?.sync_all())
         .map_err(|source| OpenError::ReadOnly { path: layout.root().to_owned(), source })
 }

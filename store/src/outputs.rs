@@ -402,11 +402,13 @@ impl Store {
         tracing::warn!(build.key = %key, reason, "an output is dropped");
         let mut gone = vec![key];
         let mut directory = None;
+        let mut changes = vec![Change::DropOutput { key }];
         if let (Some(row), Place::Directory) = (&row, place) {
             gone.push(row.stored_as);
             directory = Some(self.paths().output(row.stored_as, &row.stored_name));
+            // Files of other keys may be in the hands of others: what stays of them is litter.
+            changes.push(Change::DropDirectory { key: row.stored_as });
         }
-        let changes = gone.iter().map(|key| Change::DropOutput { key: *key }).collect();
         self.submit("forget an output", changes)?;
         for key in gone {
             disk::remove_file(&self.paths().meta(key))?;
@@ -425,12 +427,7 @@ impl Store {
             // Moving a directory needs permission to write to it.
             disk::set_mode(path, 0o755)?;
         }
-        let scratch = self.paths().scratch();
-        let dir = tempfile::Builder::new()
-            .prefix("damaged-")
-            .tempdir_in(&scratch)
-            .at("make a directory in", &scratch)?
-            .keep();
+        let dir = disk::create_temporary_dir(&self.paths().scratch(), "damaged-")?;
         let aside = dir.join(path.file_name().unwrap_or_default());
         disk::rename(path, &aside, "move aside what is damaged to")?;
         Ok(aside)

@@ -1,6 +1,7 @@
 //! What the store promises as a whole, room by room.
 
 mod blobs;
+mod crash;
 mod file_systems;
 mod history;
 mod killed;
