@@ -1,6 +1,6 @@
 //! What collections share: that there is one at a time, and what appeared since the last one began.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kbs_store::Lease;
@@ -11,16 +11,22 @@ pub(crate) struct Collecting {
     one: Mutex<()>,
     /// A collection that began by itself is under way.
     by_itself: AtomicBool,
-    under_way: AtomicUsize,
-    /// What work trees need that were kept since the latest collection looked for them.
-    kept: Mutex<Vec<Lease>>,
+    /// What the one that is under way does not know of.
+    news: Mutex<News>,
+}
+
+#[derive(Debug, Default)]
+struct News {
+    is_under_way: bool,
+    /// What work trees need that were kept since it looked for them.
+    kept: Vec<Lease>,
 }
 
 /// One collection, until dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
+    all: &'a Collecting,
     _one: MutexGuard<'a, ()>,
-    under_way: &'a AtomicUsize,
 }
 
 /// The one collection that began by itself, until dropped.
@@ -31,13 +37,13 @@ impl Collecting {
     /// Waits until no other collection is under way, then begins one.
     pub(crate) fn begin(&self) -> Turn<'_> {
         let one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
-        self.under_way.fetch_add(1, Ordering::SeqCst);
-        Turn { _one: one, under_way: &self.under_way }
+        self.news().is_under_way = true;
+        Turn { all: self, _one: one }
     }
 
     /// Whether a collection is under way.
     pub(crate) fn is_under_way(&self) -> bool {
-        self.is_by_itself() || self.under_way.load(Ordering::SeqCst) > 0
+        self.is_by_itself() || self.news().is_under_way
     }
 
     /// Whether one that began by itself is.
@@ -50,25 +56,29 @@ impl Collecting {
         (!self.by_itself.swap(true, Ordering::SeqCst)).then_some(ByItself(&self.by_itself))
     }
 
-    /// Holds what a work tree needs that was just kept, until the next collection has found the tree.
-    /// To be called when the tree is in its place and its builder still holds the same.
+    /// Holds what a work tree needs that was just kept, for as long as a collection may not know of
+    /// the tree. To be called when the tree is in its place and its builder still holds the same.
     pub(crate) fn hold_for_kept(&self, leases: impl IntoIterator<Item = Lease>) {
-        self.kept().extend(leases);
+        let mut news = self.news();
+        // One that begins later finds the tree.
+        if news.is_under_way {
+            news.kept.extend(leases);
+        }
     }
 
     /// Lets go of what was held so; whoever calls this looks for work trees next.
     pub(crate) fn let_go_of_kept(&self) {
-        self.kept().clear();
+        self.news().kept.clear();
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Lease>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn news(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        *self.all.news() = News::default();
     }
 }
 

@@ -77,7 +77,7 @@ impl Keepable {
                 tempfile::Builder::new().prefix(&prefix(order.key)).tempdir_in(&self.all)?;
             // Takes the place of that empty directory: what is kept is whole or not there.
             fs::rename(&self.dir, place.path())?;
-            // A collection that has looked for work trees already knows nothing of this one.
+            // A collection that is under way may have looked for work trees already.
             engine.collecting.hold_for_kept(needs(&record).map(|thing| engine.store.lease(thing)));
             Ok::<_, io::Error>(place.keep().join(TREE))
         };
@@ -192,7 +192,7 @@ pub(crate) fn all(engine: &Engine) -> Result<Vec<Resting>, Problem> {
 }
 
 /// Holds the images and the sources of all work trees that are kept by now. Those of trees that come
-/// later are held by themselves until this is asked again.
+/// later are held until the collection that is under way has ended.
 pub(crate) fn hold_needs(engine: &Engine) -> Result<Vec<Lease>, Problem> {
     engine.collecting.let_go_of_kept();
     let trees = directories(engine)?.into_iter().filter_map(|(_, dir)| look(&dir)?.1);
