@@ -8,6 +8,7 @@ mod killed;
 mod model;
 mod opening;
 mod outputs;
+mod review;
 mod rows;
 mod sources;
 mod verified;
