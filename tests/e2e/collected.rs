@@ -366,4 +366,5 @@ fn builds_collections_and_verifications_go_on_side_by_side() {
             assert!(answer.events().iter().all(|event| event["event"] != "finding"), "{answer}");
         }
     }
+    lab.run(["store", "verify"]).done();
 }

@@ -15,6 +15,7 @@ mod killed;
 mod klipper;
 mod lab;
 mod lifetime;
+mod looked_up;
 mod operator;
 mod place;
 mod plain;

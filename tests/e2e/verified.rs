@@ -1,6 +1,6 @@
 //! Damage: found, never served, repaired; and the index made again.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -116,12 +116,14 @@ fn what_is_damaged_is_not_served_after_it_was_found() {
 #[test]
 fn a_damaged_blob_is_found_and_what_is_made_of_it_built_again() {
     let blob = |lab: &Lab, output: &Delivered| {
-        let bytes = std::fs::read(output.path.join("fx.txt")).unwrap();
-        let hex = blake3::hash(&bytes).to_hex();
-        let dir = lab.state().join("blobs").join(&hex[..2]);
-        let of_bytes = |name: &String| std::fs::read(dir.join(name)).unwrap() == bytes;
-        let name = names(&dir).into_iter().find(of_bytes).expect("outputs are made of blobs");
-        dir.join(name)
+        let number = |path: &Path| std::fs::metadata(path).unwrap().ino();
+        let wanted = number(&output.path.join("fx.txt"));
+        let blobs = lab.state().join("blobs");
+        let files = names(&blobs).into_iter().flat_map(|dir| {
+            let dir = blobs.join(dir);
+            names(&dir).into_iter().map(move |name| dir.join(name))
+        });
+        files.into_iter().find(|path| number(path) == wanted).expect("outputs are made of blobs")
     };
     damage_and_repair(blob, "blob:");
 }
@@ -241,8 +243,14 @@ fn an_index_that_is_made_again_knows_what_the_old_one_did() {
         let file = std::fs::File::options().write(true).open(&database).unwrap();
         file.set_len(length).unwrap();
         drop(file);
-        lab.run(["ls", "--no-daemon"]).left(3).telling(&["damaged", "kbs store rebuild-index"]);
-        lab.run(["ls"]).left(3).telling(&["kbs store rebuild-index"]);
+        // What is cut off may be nothing that this needs.
+        let told = [lab.run(["ls", "--no-daemon"]), lab.run(["ls"])];
+        if length <= 4096 {
+            for answer in told {
+                answer.left(3).telling(&["damaged", "kbs store rebuild-index"]);
+            }
+        }
+        lab.run(["daemon", "stop"]).done();
         let rebuilt = lab.run(["store", "rebuild-index"]).done();
         assert!(rebuilt.out.contains("outputs    2, "), "{rebuilt}");
         assert_eq!(all(&lab), before, "after {length} bytes were left");
