@@ -3,7 +3,6 @@
 mod blobs;
 mod crash;
 mod history;
-mod killed;
 mod opening;
 mod outputs;
 mod rows;
