@@ -11,6 +11,7 @@ use kbs_proto::pb::builds_client::BuildsClient;
 use kbs_proto::pb::daemon_client::DaemonClient;
 use kbs_proto::pb::images_client::ImagesClient;
 use kbs_proto::pb::sources_client::SourcesClient;
+use kbs_proto::pb::store_client::StoreClient;
 use tonic::transport::Channel;
 
 use crate::env::Env;
@@ -93,6 +94,7 @@ impl Daemon {
         builds: BuildsClient;
         sources: SourcesClient;
         images: ImagesClient;
+        store: StoreClient;
         control: DaemonClient;
     }
 
@@ -107,10 +109,7 @@ impl Daemon {
         match place {
             Place::Socket(socket) => Err(ConnectError::Nobody { socket: socket.clone() }.into()),
             Place::Here(state) => {
-                let config = Config::read(state, config_file(env)?.as_deref())?;
-                let inside = kbs_daemon::in_process(config).await?;
-                let channel = inside.channel.clone();
-                Ok(Self { socket: None, is_new: true, channel, _inside: Some(inside) })
+                Self::inside(Config::read(state, config_file(env)?.as_deref())?).await
             }
             Place::State { shared: _, dir } => {
                 let program = std::env::current_exe()
@@ -127,6 +126,16 @@ impl Daemon {
                 Ok(start(&Launch { program: &program, state: dir, config, idle_exit }).await?)
             }
         }
+    }
+
+    /// Does a daemon's work in this process.
+    ///
+    /// # Errors
+    /// Why it cannot be done, for one that another daemon has the state directory.
+    pub(crate) async fn inside(config: Config) -> Result<Self, CliError> {
+        let inside = kbs_daemon::in_process(config).await?;
+        let channel = inside.channel.clone();
+        Ok(Self { socket: None, is_new: true, channel, _inside: Some(inside) })
     }
 
     /// Finds the daemon of `place`, `None` where none answers.

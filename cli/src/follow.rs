@@ -64,6 +64,31 @@ pub(crate) async fn follow(
     }
 }
 
+/// Hands every message of a stream to `show`, to its end or an error of `show`.
+///
+/// An interrupt drops the stream, which withdraws the request; a second one ends the process.
+///
+/// # Errors
+/// What the daemon answered, what `show` said, or the interrupt.
+pub(crate) async fn each<T>(
+    mut messages: Streaming<T>,
+    mut show: impl FnMut(T) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let interrupt = tokio::signal::ctrl_c();
+    tokio::pin!(interrupt);
+    loop {
+        let message = tokio::select! {
+            biased;
+            Ok(()) = &mut interrupt => return Err(interrupted()),
+            message = messages.message() => message.map_err(remote)?,
+        };
+        match message {
+            Some(message) => show(message)?,
+            None => return Ok(()),
+        }
+    }
+}
+
 /// When to draw how far a request is. The first tick comes late enough that an answer from the store
 /// is never announced.
 pub(crate) fn ticks() -> Interval {

@@ -43,6 +43,12 @@ pub(crate) enum PlaceError {
         /// Why.
         source: std::io::Error,
     },
+    /// A path cannot be told to a daemon.
+    #[error("the path {} is not UTF-8", path.display())]
+    Text {
+        /// As given.
+        path: PathBuf,
+    },
 }
 
 impl Help for PlaceError {
@@ -53,7 +59,7 @@ impl Help for PlaceError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NoHome => Some("give --state DIR".to_owned()),
-            Self::Path { .. } => None,
+            Self::Path { .. } | Self::Text { .. } => None,
         }
     }
 }
@@ -99,6 +105,17 @@ pub(crate) fn config_file(env: &Env) -> Result<Option<PathBuf>, PlaceError> {
     }
     let user = env.config_home.as_ref().map(|home| home.join("kbs/kbsd.toml"));
     Ok(kbs_daemon::Config::usual_file(user.as_deref()))
+}
+
+/// A path as a daemon has to know it: absolute, for it has another directory, and as text.
+///
+/// # Errors
+/// [`PlaceError::Path`], [`PlaceError::Text`].
+pub(crate) fn absolute_text(path: PathBuf) -> Result<String, PlaceError> {
+    absolute(path)?
+        .into_os_string()
+        .into_string()
+        .map_err(|path| PlaceError::Text { path: path.into() })
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, PlaceError> {

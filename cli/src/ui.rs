@@ -87,6 +87,11 @@ impl Ui {
         self.terminal && self.talk >= Talk::Normal && self.format == Format::Text
     }
 
+    /// Whether more is wanted than usual.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.talk >= Talk::Verbose
+    }
+
     /// Writes one line of data.
     ///
     /// # Errors

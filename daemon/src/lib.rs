@@ -15,7 +15,7 @@ mod service;
 mod stages;
 
 pub use command::{Arguments, command};
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Index, Upkeep};
 pub use kbs_sandbox::helper_main_if_asked;
 pub use problem::Problem;
 pub use serve::{InProcess, StartError, in_process};

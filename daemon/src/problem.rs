@@ -131,6 +131,14 @@ pub(crate) enum EngineError {
         /// What to do.
         help: Option<String>,
     },
+    /// Something in the store is not what it was.
+    #[error("{text}")]
+    Damaged {
+        /// What, and what is wrong with it.
+        text: String,
+        /// What to do.
+        help: String,
+    },
     /// The request contradicts itself or the daemon's state.
     #[error("{text}")]
     Request {
@@ -174,9 +182,11 @@ impl Help for EngineError {
             Self::Defconfig { .. } | Self::NotFound { .. } => Class::NotFound,
             Self::Configure { .. } | Self::NoConfiguration { .. } => Class::Build,
             Self::Sandbox { source } if source.is_request() => Class::Bug,
-            Self::Stopping | Self::Sandbox { .. } | Self::Refused { .. } | Self::Host { .. } => {
-                Class::Environment
-            }
+            Self::Stopping
+            | Self::Sandbox { .. }
+            | Self::Refused { .. }
+            | Self::Damaged { .. }
+            | Self::Host { .. } => Class::Environment,
             Self::Lost { .. } => Class::Bug,
         }
     }
@@ -185,7 +195,9 @@ impl Help for EngineError {
         match self {
             Self::Config { source } => source.help(),
             Self::Symbol { source } => source.help(),
-            Self::Defconfig { help, .. } | Self::Drift { help, .. } => Some(help.clone()),
+            Self::Defconfig { help, .. }
+            | Self::Drift { help, .. }
+            | Self::Damaged { help, .. } => Some(help.clone()),
             Self::Sandbox { source } => source.help(),
             Self::Refused { failure, missing } => failure
                 .help

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Urgency, tasks};
 use crate::problem::Problem;
 use crate::service;
+use crate::stages::garbage;
 
 /// A daemon could not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +66,11 @@ async fn open(config: Config) -> Result<Arc<Engine>, StartError> {
     let path = config.state_dir.clone();
     let opened = tokio::task::spawn_blocking(move || Engine::open(config)).await;
     match opened {
-        Ok(Ok(engine)) => Ok(Arc::new(engine)),
+        Ok(Ok(engine)) => {
+            let engine = Arc::new(engine);
+            garbage::begin_at_start(&engine);
+            Ok(engine)
+        }
         Ok(Err(problem)) => Err(StartError::State { path, problem }),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
@@ -101,11 +106,23 @@ pub(crate) async fn serve(config: Config, leave: CancellationToken) -> Result<()
         // A client that does not read what it asked for holds nobody up for long.
         tokio::time::sleep(Duration::from_secs(2)).await;
     };
-    tokio::select! {
+    let served = tokio::select! {
         served = &mut serving => served.map_err(StartError::Transport),
         () = drain => Ok(()),
+    };
+    // It ends early by itself now that the engine stops; the store is left as it should be then.
+    for _ in 0..COLLECTION_STEPS {
+        if !engine.collecting.is_under_way() {
+            break;
+        }
+        tokio::time::sleep(COLLECTION_STEP).await;
     }
+    served
 }
+
+/// How often, and how far apart, whoever leaves looks whether a collection has ended: 3 s in all.
+const COLLECTION_STEPS: u32 = 300;
+const COLLECTION_STEP: Duration = Duration::from_millis(10);
 
 /// Resolves when it is time to leave and no build runs any more.
 async fn drained(engine: &Engine, leave: &CancellationToken) {
@@ -180,6 +197,12 @@ impl Drop for InProcess {
     fn drop(&mut self) {
         self.engine.stop(Urgency::Now);
         self.leave.cancel();
+        for _ in 0..COLLECTION_STEPS {
+            if !self.engine.collecting.is_under_way() {
+                break;
+            }
+            std::thread::sleep(COLLECTION_STEP);
+        }
     }
 }
 

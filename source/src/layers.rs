@@ -14,7 +14,7 @@ use crate::select::{self, Item, Selection};
 pub const LAYERS_MAX: usize = 48;
 
 /// Where the borders run. Moving them costs every selection its layers, once.
-const RULE: Rule = Rule { most: LAYERS_MAX, whole: 255, top: 64, large: 2048, below: 256 };
+const RULE: Rule = Rule { most: LAYERS_MAX, whole: 255, top: 64, large: 512, below: 64 };
 
 /// The items of one layer, by content.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Selection {
     ///
     /// A selection of less than 256 items is one layer. Of any other, each directory at the top
     /// with at least 64 items is a layer (of too many, the largest are), and all else is one. Then
-    /// the largest layer of more than 2048 items loses its largest subdirectory of at least 256,
+    /// the largest layer of more than 512 items loses its largest subdirectory of at least 64,
     /// which becomes a layer, over and over, until there is none or there are [`LAYERS_MAX`].
     pub fn layers(&self) -> Vec<Layer<'_>> {
         let parts = part(&self.items, &RULE).into_iter();
@@ -186,14 +186,14 @@ mod tests {
     #[test]
     fn a_large_directory_loses_its_largest_ones_until_it_is_not_large() {
         let project = project(&[
-            ("lib", 500),
-            ("lib/a", 700),
-            ("lib/a/deep", 600),
-            ("lib/b", 1200),
-            ("lib/c", 600),
-            ("lib-x", 700),
+            ("lib", 250),
+            ("lib/a", 300),
+            ("lib/a/deep", 200),
+            ("lib/b", 450),
+            ("lib/c", 240),
+            ("lib-x", 300),
         ]);
-        let expected = [("lib", 1100), ("lib-x", 700), ("lib/a", 1300), ("lib/b", 1200)];
+        let expected = [("lib", 490), ("lib-x", 300), ("lib/a", 500), ("lib/b", 450)];
         assert_eq!(borders(&project), expected);
     }
 
@@ -205,8 +205,8 @@ mod tests {
         let ids = |project: &Selection| -> BTreeSet<LayerId> {
             project.layers().iter().map(|layer| layer.id).collect()
         };
-        assert_eq!(borders(&before).len(), 4);
-        assert_eq!(ids(&before).intersection(&ids(&after)).count(), 3);
+        assert_eq!(borders(&before).len(), 5);
+        assert_eq!(ids(&before).intersection(&ids(&after)).count(), 4);
     }
 
     #[test]
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn many_files_in_one_directory_stay_together() {
-        let project = project(&[("docs", 5000), ("docs/small", 255)]);
-        assert_eq!(borders(&project), [("docs", 5255)]);
+        let project = project(&[("docs", 5000), ("docs/small", 63)]);
+        assert_eq!(borders(&project), [("docs", 5063)]);
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl<'t> Rows<'t> {
         row: &IndexRow,
         blobs: &[(BlobId, u64)],
     ) -> Result<(), TxnError> {
-        self.drop_output(key)?;
+        self.take_output(key)?;
         self.outputs.insert(key, row.encode().as_slice())?;
         self.count_output(key, row, Step::More);
         if row.stored_as == key {
@@ -226,9 +226,14 @@ impl<'t> Rows<'t> {
     }
 
     fn drop_output(&mut self, key: BuildKey) -> Result<(), TxnError> {
+        self.uses.remove(&Thing::Output(key).to_bytes())?;
+        self.take_output(key)
+    }
+
+    /// Removes the row of an output, and what follows from it.
+    fn take_output(&mut self, key: BuildKey) -> Result<(), TxnError> {
         let removed = self.outputs.remove(key)?.map(|bytes| IndexRow::decode(bytes.value()));
         let Some(removed) = removed else { return Ok(()) };
-        self.uses.remove(&Thing::Output(key).to_bytes())?;
         // A row that cannot be read was not counted right either.
         let Ok(row) = removed else { return Ok(()) };
         self.count_output(key, &row, Step::Less);

@@ -8,7 +8,7 @@ use std::path::Path;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 use kbs_plan::path::RelPath;
-use kbs_plan::tree::Entry;
+use kbs_plan::tree::{Entry, Tree};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -28,10 +28,12 @@ pub(crate) type Listed<'t> = (&'t RelPath, &'t Entry);
 pub(crate) enum Depth {
     /// Kind, size, mode and time of the given entries.
     Shape,
-    /// Kind, size, mode and time of the given entries; the bytes of one small file.
+    /// Kind, size, mode and time of the given entries; the bytes of some small files.
     Glance {
-        /// Decides which file.
+        /// Decides which files.
         turn: u64,
+        /// How many.
+        files: usize,
     },
     /// Every byte of the given entries.
     Everything,
@@ -64,6 +66,27 @@ pub(crate) fn find_damage(
             _ => Ok(Some(format!("{what} cannot be read: {error}"))),
         },
     }
+}
+
+/// Compares some entries of a directory with those of `tree`, and the bytes of `files` small files:
+/// quickly, and elsewhere each `turn`.
+///
+/// # Errors
+/// As [`find_damage`].
+pub(crate) fn glance(
+    path: &Path,
+    tree: &Tree,
+    purpose: Purpose,
+    (turn, files): (u64, usize),
+) -> io::Result<Option<String>> {
+    let listed: Vec<Listed<'_>> = tree.iter().collect();
+    let windows = listed.len().div_ceil(WINDOW).max(1);
+    let window = usize::try_from(turn).unwrap_or(0) % windows;
+    let seen = listed.chunks(WINDOW).nth(window).unwrap_or_default();
+    let extent = if windows == 1 { Extent::Whole } else { Extent::Part };
+    // Divided, so that the files do not follow from the window.
+    let depth = Depth::Glance { turn: turn / windows as u64, files };
+    find_damage(path, seen, (purpose, extent), depth)
 }
 
 enum Finding {
@@ -99,10 +122,12 @@ fn look(
     let hashed: Vec<_> = match depth {
         Depth::Shape => Vec::new(),
         Depth::Everything => files().collect(),
-        Depth::Glance { turn } => {
-            let small: Vec<_> = files().filter(|(_, _, size)| *size <= HASHED_MAX_B).collect();
+        Depth::Glance { turn, files: count } => {
+            let mut small: Vec<_> = files().filter(|(_, _, size)| *size <= HASHED_MAX_B).collect();
             let chosen = turn.checked_rem(small.len() as u64).unwrap_or(0);
-            small.into_iter().skip(usize::try_from(chosen).unwrap_or(0)).take(1).collect()
+            small.rotate_left(usize::try_from(chosen).unwrap_or(0));
+            small.truncate(count);
+            small
         }
     };
     for (path, blob, _) in hashed {

@@ -141,16 +141,18 @@ impl Help for OpenError {
                 "use the kbs that made it or a newer one, or choose another state directory"
                     .to_owned()
             }
-            Self::InUse { pid: Some(pid), .. } => {
-                format!("use that daemon, or stop process {pid}, or choose another state directory")
-            }
+            Self::InUse { pid: Some(pid), .. } => format!(
+                "use that daemon, stop it with `kbs daemon stop` or by ending process {pid}, or choose \
+                 another state directory"
+            ),
             Self::InUse { pid: None, .. } => {
                 "try again, or choose another state directory".to_owned()
             }
-            Self::Damaged { path, .. } => format!(
-                "move {} away and start again: outputs are found again from their files",
-                path.display()
-            ),
+            Self::Damaged { .. } => {
+                "run `kbs store rebuild-index`: everything is found again from its \
+                 files"
+                    .to_owned()
+            }
             Self::Database { .. } => {
                 "make sure that the disk is healthy and not full, then start again".to_owned()
             }

@@ -141,7 +141,10 @@ impl Store {
 
     /// Removes what of `items` nobody is using, rooted or not: it is damaged, and its roots will keep
     /// what is made in its place. Returns how many.
-    pub(crate) fn discard(&self, items: &[Item]) -> Result<u64, StoreError> {
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub fn discard(&self, items: &[Item]) -> Result<u64, StoreError> {
         Ok(self.remove_all(items, &|| Ok(BTreeMap::new()))?.things)
     }
 
@@ -207,10 +210,13 @@ impl Store {
             Item::Thing(thing @ Thing::Output(key), aliases) => {
                 let Some(row) = self.lookup(*key)? else { return Ok(None) };
                 let keys: Vec<_> = [*key].into_iter().chain(aliases.iter().copied()).collect();
-                let listing = self.read_listing(*thing).unwrap_or_default();
+                // The files of one that equals another are the other's.
+                let is_base = row.stored_as == *key;
+                let listing =
+                    self.read_listing(*thing).ok().filter(|_| is_base).unwrap_or_default();
                 Doomed {
                     changes: keys.iter().map(|key| Change::DropOutput { key: *key }).collect(),
-                    dir: Some(layout.output(row.stored_as, &row.stored_name)),
+                    dir: is_base.then(|| layout.output(row.stored_as, &row.stored_name)),
                     files: keys
                         .iter()
                         .flat_map(|key| [layout.meta(*key), layout.log(*key, Ending::Succeeded)])

@@ -90,11 +90,14 @@ impl Store {
         if self.writer.note_job(job) { self.flush_notes() } else { Ok(()) }
     }
 
-    /// The latest `limit` jobs that are written, newest first. Rows that cannot be read are left out.
+    /// The latest `limit` jobs, newest first. Rows that cannot be read are left out.
     ///
     /// # Errors
     /// [`StoreError::Txn`].
     pub fn jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
+        if self.writer.has_notes() {
+            self.flush_notes()?;
+        }
         self.db.read("list the jobs", |txn| {
             let mut rows = Vec::new();
             for row in txn.open_table(JOBS)?.iter()?.rev().take(limit) {

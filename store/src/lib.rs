@@ -18,6 +18,8 @@ mod disk;
 mod error;
 #[cfg(test)]
 mod faults;
+#[cfg(feature = "bench")]
+mod fill;
 mod history;
 mod index;
 mod ingest;
@@ -53,6 +55,8 @@ pub use changes::Totals;
 pub use claim::OpenError;
 pub use collect::{Frees, Removed};
 pub use error::StoreError;
+#[cfg(feature = "bench")]
+pub use fill::Filling;
 pub use index::{IndexRow, TreeRow};
 pub use ingest::{Incomer, Ingest, Ingested};
 pub use layout::{Executable, Layout};
@@ -68,6 +72,7 @@ pub use search::Found;
 pub use sources::{SourceEntry, SourceError, SourceKind};
 pub use store::Store;
 pub use sweep::remove_tree;
+pub use tables::SCHEMA_VERSION;
 pub use thing::{Lease, Thing};
 pub use usage::PartUsage;
 pub use verify::{Finding, Repair, Scope, Verified};

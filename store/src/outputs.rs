@@ -9,8 +9,9 @@ use kbs_plan::tree::Tree;
 use redb::ReadableTable as _;
 
 use crate::changes::Change;
-use crate::check::{Depth, Extent, Listed, WINDOW, find_damage};
+use crate::check::glance;
 use crate::checkout::check_out;
+use crate::database::TxnError;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::index::IndexRow;
@@ -168,15 +169,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Row`], [`StoreError::Txn`].
     pub fn lookup(&self, key: BuildKey) -> Result<Option<IndexRow>, StoreError> {
-        let row = self.db.read("look up an output", |txn| {
-            let table = txn.open_table(OUTPUTS)?;
-            Ok(table.get(key)?.map(|bytes| IndexRow::decode(bytes.value())))
-        })?;
-        row.transpose().map_err(|source| StoreError::Row {
-            table: "outputs",
-            key: key.to_string(),
-            source,
-        })
+        readable(key, self.db.read("look up an output", |txn| index_row(txn, key))?)
+    }
+
+    /// As [`lookup`](Self::lookup), but waits for nobody who has the database alone: `None` then. It
+    /// takes a few microseconds, so that even a thread that must not wait may ask.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    pub fn lookup_at_once(&self, key: BuildKey) -> Result<Option<Option<IndexRow>>, StoreError> {
+        let row = self.db.read_at_once("look up an output", |txn| index_row(txn, key));
+        row.map(|row| readable(key, row?)).transpose()
     }
 
     /// The directory of an output.
@@ -321,7 +324,7 @@ impl Store {
 
     /// A number that decides where a look looks: spread evenly also for an output that only every
     /// other look is at.
-    fn next_turn(&self) -> u64 {
+    pub(crate) fn next_turn(&self) -> u64 {
         const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
         self.looks.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN_RATIO) >> 32
     }
@@ -332,15 +335,8 @@ impl Store {
         meta: &OutputMeta,
         turn: u64,
     ) -> Result<Option<String>, StoreError> {
-        let listed: Vec<Listed<'_>> = meta.tree.iter().collect();
-        let windows = listed.len().div_ceil(WINDOW).max(1);
-        let window = usize::try_from(turn).unwrap_or(0) % windows;
-        let seen = listed.chunks(WINDOW).nth(window).unwrap_or_default();
-        let extent = if windows == 1 { Extent::Whole } else { Extent::Part };
         let path = self.output_path(&meta.row);
-        // Divided, so that the file does not follow from the window.
-        let depth = Depth::Glance { turn: turn / windows as u64 };
-        find_damage(&path, seen, (Purpose::Output, extent), depth).at("look at", &path)
+        glance(&path, &meta.tree, Purpose::Output, (turn, 1)).at("look at", &path)
     }
 
     /// Makes the output's directory and metadata in `scratch/`, synced, one rename from its place.
@@ -436,6 +432,22 @@ impl Store {
         disk::rename(path, &aside, "move aside what is damaged to")?;
         Ok(aside)
     }
+}
+
+fn index_row(
+    txn: &redb::ReadTransaction,
+    key: BuildKey,
+) -> Result<Option<Result<IndexRow, RowError>>, TxnError> {
+    let table = txn.open_table(OUTPUTS)?;
+    Ok(table.get(key)?.map(|bytes| IndexRow::decode(bytes.value())))
+}
+
+fn readable(
+    key: BuildKey,
+    row: Option<Result<IndexRow, RowError>>,
+) -> Result<Option<IndexRow>, StoreError> {
+    let of = |source| StoreError::Row { table: "outputs", key: key.to_string(), source };
+    row.transpose().map_err(of)
 }
 
 pub(crate) fn output_row(

@@ -60,6 +60,8 @@ pub enum Holder {
     Work,
     /// The name of an image.
     ImageName(String),
+    /// The kept work tree of a failed build, by the name of its directory.
+    Kept(String),
 }
 
 /// Why something stays or goes.

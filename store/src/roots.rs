@@ -15,7 +15,8 @@ use crate::meta::{encode, read_json};
 use crate::store::Store;
 
 const NAME_MAX_B: usize = 4096;
-/// A link that is not there yet may still come for so long after its root was made.
+/// A link that is not there yet, or leads elsewhere still, may come for so long after its root was
+/// made.
 const LINK_GRACE_S: u64 = 60;
 
 /// What a root's name is.
@@ -105,7 +106,7 @@ impl Store {
         let is_alive = match root.kind {
             RootKind::Named => true,
             RootKind::Link => match fs::canonicalize(&root.name) {
-                Ok(target) => target.starts_with(&output),
+                Ok(target) => target.starts_with(&output) || age_s < LINK_GRACE_S,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => age_s < LINK_GRACE_S,
                 // Whose directories we may not enter may have it still.
                 Err(_) => true,

@@ -14,6 +14,7 @@ use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 
 use crate::changes::Change;
+use crate::check::glance;
 use crate::checkout::stamp_directories;
 use crate::disk;
 use crate::error::{At as _, StoreError};
@@ -80,13 +81,41 @@ impl<E: Help + 'static> Help for SourceError<E> {
 }
 
 impl Store {
-    /// The directory of a layer, if it is there.
+    /// The directory of a layer, if it is there and as good as a quick look can tell. One that is
+    /// damaged is not there: made again, it takes the old one's place.
     ///
     /// # Errors
     /// [`StoreError::Txn`], [`StoreError::Row`].
     pub fn layer(&self, name: [u8; 32]) -> Result<Option<PathBuf>, StoreError> {
-        let row = self.tree_row(Thing::Layer(name))?;
-        Ok(row.map(|_| self.paths().layer(name)).filter(|path| path.is_dir()))
+        let thing = Thing::Layer(name);
+        match self.inspect(thing)? {
+            None => Ok(self.tree_row(thing)?.map(|_| self.paths().layer(name))),
+            Some(problem) => {
+                tracing::warn!(%thing, problem, "a source layer is damaged and made again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Looks at some files of a layer or an image, others each time; says what is wrong. Nothing is
+    /// wrong with one that is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`], [`StoreError::Row`], [`StoreError::Io`] where no file can be looked at.
+    pub fn inspect(&self, thing: Thing) -> Result<Option<String>, StoreError> {
+        const FILES: usize = 8;
+        let path = match thing {
+            Thing::Layer(name) => self.paths().layer(name),
+            Thing::Image(name) => self.paths().rootfs(name),
+            Thing::Output(_) => unreachable!("outputs are looked at when they are looked up"),
+        };
+        match self.listing(thing) {
+            Ok(Some(tree)) => glance(&path, &tree, Purpose::Source, (self.next_turn(), FILES))
+                .at("look at", &path),
+            Ok(None) => Ok(None),
+            Err(StoreError::Meta { reason, .. }) => Ok(Some(reason)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores a layer under a name that its caller answers for: equal names, equal files. `read`

@@ -27,7 +27,7 @@ use redb::{Key, TableDefinition, TypeName, Value};
 
 /// The schema that this crate writes; a database with a greater one is refused, one with a smaller
 /// one migrated.
-pub(crate) const SCHEMA_VERSION: u64 = 2;
+pub const SCHEMA_VERSION: u64 = 2;
 
 pub(crate) const SCHEMA: TableDefinition<'_, &str, u64> = TableDefinition::new("schema");
 pub(crate) const OUTPUTS: TableDefinition<'_, Col<Build>, &[u8]> =

@@ -18,6 +18,22 @@ struct Target {
     name: String,
 }
 
+/// Runs this program again with the same arguments, compiled as the product is; returns what it says.
+/// What it measures within itself would be no measure of the product otherwise.
+pub(crate) fn again_in_release() -> Result<String, Failure> {
+    say("building this program as a release");
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--release", "--quiet", "--package", "xtask", "--"])
+        .args(std::env::args_os().skip(1))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err("the measurement failed".into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Builds the release binaries and returns where `kbs` is.
 pub(crate) fn release() -> Result<PathBuf, Failure> {
     say("building the release binaries");

@@ -3,6 +3,7 @@
 mod completion;
 mod daemon;
 mod doctor;
+mod gc;
 mod image;
 mod log;
 mod ls;
@@ -10,9 +11,11 @@ mod man;
 mod plan;
 mod realize;
 mod recipe;
+mod root;
 mod shell;
 mod show;
 mod source;
+mod store;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,9 @@ pub(crate) enum Command {
     Shell(shell::ShellArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
+    Root(root::RootArgs),
+    Gc(gc::GcArgs),
+    Store(store::StoreArgs),
     Source(source::SourceArgs),
     Image(image::ImageArgs),
     Recipe(recipe::RecipeArgs),
@@ -96,7 +102,9 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
     // A client alone waits for one thing at a time, unless somebody types while it writes; a daemon
     // in this process works meanwhile.
     let mut runtime = match (&place, &command) {
-        (Place::Here(_), _) | (_, Command::Shell(_)) => Builder::new_multi_thread(),
+        (Place::Here(_), _) | (_, Command::Shell(_) | Command::Store(_)) => {
+            Builder::new_multi_thread()
+        }
         (Place::Socket(_) | Place::State { .. }, _) => Builder::new_current_thread(),
     };
     let runtime = runtime
@@ -113,6 +121,9 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Shell(args) => shell::run(args, env, session).await,
             Command::Show(args) => show::run(args, session).await,
             Command::Ls(args) => ls::run(args, session).await,
+            Command::Root(args) => root::run(args, session).await,
+            Command::Gc(args) => gc::run(args, session).await,
+            Command::Store(args) => store::run(args, session).await,
             Command::Source(args) => source::run(args, session).await,
             Command::Image(args) => image::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,

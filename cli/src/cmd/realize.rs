@@ -14,6 +14,7 @@ use crate::deliver::{copy, link, parent, zip};
 use crate::error::{CliError, remote};
 use crate::exit::Exit;
 use crate::follow::{Last, follow};
+use crate::place::absolute_text;
 use crate::render::json;
 use crate::render::progress::{LogTo, Progress};
 use crate::render::screen::plain;
@@ -83,6 +84,7 @@ pub(crate) async fn run(args: RealizeArgs, session: &mut Session<'_>) -> Result<
         reuse: reuse.into(),
         keep_failed,
         log: progress.wants_log(ui),
+        out_links: targets.links()?,
     };
     let events = daemon.builds().realize(request).await.map_err(remote)?.into_inner();
     let last = follow(events, &mut progress, ui).await;
@@ -118,6 +120,12 @@ impl Targets {
     fn check(&self) -> Result<(), CliError> {
         let Self { out_link, out: _, zip: _ } = self;
         Ok(out_link.as_deref().map_or(Ok(()), link::check)?)
+    }
+
+    /// The links as the daemon has to know them.
+    fn links(&self) -> Result<Vec<String>, CliError> {
+        let absolute = |link: &PathBuf| absolute_text(link.clone());
+        Ok(self.out_link.iter().map(absolute).collect::<Result<_, _>>()?)
     }
 
     async fn deliver(

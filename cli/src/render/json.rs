@@ -234,6 +234,153 @@ pub(crate) fn status(status: &pb::StatusReply) -> Value {
     })
 }
 
+/// What becomes of one thing in a collection.
+pub(crate) fn decision(decision: &pb::CollectDecision) -> Value {
+    let pb::CollectDecision {
+        kind,
+        id,
+        name,
+        size_b,
+        last_use_unix_s,
+        goes,
+        why,
+        held_by,
+        number,
+        aliases,
+    } = decision;
+    let held_by = held_by.iter().map(|holder| {
+        let pb::CollectHolder { kind, name } = holder;
+        json!({ "kind": kind, "name": some(name) })
+    });
+    let number = (*number > 0).then_some(number);
+    json!({
+        "event": "decision",
+        "kind": kind,
+        "id": id,
+        "name": name,
+        "size_b": size_b,
+        "last_use_unix_s": last_use_unix_s,
+        "goes": goes,
+        "why": why,
+        "held_by": held_by.collect::<Vec<_>>(),
+        "newest": number.filter(|_| why == "newest"),
+        "unused_s": number.filter(|_| why == "unused"),
+        "aliases": aliases,
+    })
+}
+
+/// What came of a collection.
+pub(crate) fn summary(summary: &pb::CollectSummary, dry_run: bool) -> Value {
+    let pb::CollectSummary { things, blobs, freed_b, stay, litter } = summary;
+    json!({
+        "event": "summary",
+        "dry_run": dry_run,
+        "things": things,
+        "blobs": (!dry_run).then_some(blobs),
+        "freed_b": freed_b,
+        "stay": stay,
+        "litter": litter,
+    })
+}
+
+/// Something that is not what it should be.
+pub(crate) fn finding(finding: &pb::Finding) -> Value {
+    let pb::Finding { what, path, problem, done } = finding;
+    json!({
+        "event": "finding",
+        "what": what,
+        "path": some(path),
+        "problem": problem,
+        "done": some(done),
+    })
+}
+
+/// How much was compared, and how much of it was wrong and still is.
+pub(crate) fn verified(seen: &pb::VerifyProgress, found: u64, left: u64) -> Value {
+    let pb::VerifyProgress { things, files, read_b } = seen;
+    json!({
+        "event": "summary",
+        "things": things,
+        "files": files,
+        "read_b": read_b,
+        "findings": found,
+        "not_repaired": left,
+    })
+}
+
+/// Bytes of all trees, in hundredths of what they need on disk; `None` where that is nothing.
+pub(crate) fn dedupe_hundredths(stat: &pb::StatReply) -> Option<u64> {
+    let trees_b =
+        u128::from(stat.outputs_b) + u128::from(stat.images_b) + u128::from(stat.layers_b);
+    // Layers are files of their own, unless the file system shares their bytes with blobs.
+    let layers_b = if stat.shares_bytes { 0 } else { stat.layers_b };
+    let disk_b = u128::from(stat.blobs_b) + u128::from(layers_b);
+    u64::try_from((trees_b * 100).checked_div(disk_b)?).ok()
+}
+
+/// How much is kept.
+pub(crate) fn stat(stat: &pb::StatReply) -> Value {
+    let dedupe_hundredths = dedupe_hundredths(stat);
+    let pb::StatReply {
+        state_dir,
+        schema,
+        outputs,
+        outputs_b,
+        layers,
+        layers_b,
+        images,
+        images_b,
+        blobs,
+        blobs_b,
+        failures,
+        roots,
+        index_b,
+        free_b,
+        shares_bytes,
+    } = stat;
+    json!({
+        "state_dir": state_dir,
+        "schema": schema,
+        "outputs": outputs,
+        "outputs_b": outputs_b,
+        "layers": layers,
+        "layers_b": layers_b,
+        "images": images,
+        "images_b": images_b,
+        "blobs": blobs,
+        "blobs_b": blobs_b,
+        "dedupe_hundredths": dedupe_hundredths,
+        "failures": failures,
+        "roots": roots,
+        "index_b": index_b,
+        "free_b": free_b,
+        "shares_bytes": shares_bytes,
+    })
+}
+
+/// One part of the state directory.
+pub(crate) fn part(part: &pb::PartUsage) -> Value {
+    let pb::PartUsage { name, files, size_b, disk_b } = part;
+    json!({ "name": name, "files": files, "size_b": size_b, "disk_b": disk_b })
+}
+
+/// One name that keeps an output.
+pub(crate) fn root(root: &pb::RootEntry) -> Value {
+    let pb::RootEntry { name, kind, key, state, created_unix_s } = root;
+    json!({
+        "name": name,
+        "kind": kind,
+        "key": key,
+        "state": state,
+        "created_unix_s": created_unix_s,
+    })
+}
+
+/// An output that a name keeps from now on.
+pub(crate) fn kept(name: &str, key: &str) -> Value {
+    json!({ "name": name, "key": key })
+}
+
 /// One layer of what the host gives.
 pub(crate) fn layer(layer: &pb::DoctorEntry) -> Value {
     let pb::DoctorEntry { layer, ok, required, text, fix, matters } = layer;

@@ -32,6 +32,12 @@ pub(crate) fn size(bytes: u64) -> String {
     ByteSize(bytes).rounded().to_string()
 }
 
+/// A number of things, as in `1 file` or `3 files`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// What a build used, in one line.
 pub(crate) fn usage(usage: &pb::Usage) -> String {
     let pb::Usage {

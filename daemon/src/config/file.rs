@@ -7,10 +7,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use kbs_plan::limits::Limits;
-use kbs_plan::quantity::Span;
+use kbs_plan::quantity::{ByteSize, Span};
 use kbs_sandbox::Wall;
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use super::Upkeep;
 
 /// What a file says; `None` where it says nothing.
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +24,31 @@ pub(super) struct File {
     pub(super) limits: Limits,
     pub(super) ceiling: Limits,
     pub(super) sandbox: Sandbox,
+    pub(super) gc: Gc,
+}
+
+/// The table `[gc]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Gc {
+    pub(super) max_size: Option<ByteSize>,
+    pub(super) older_than: Option<Span>,
+    pub(super) keep: Option<u32>,
+    pub(super) min_free: Option<ByteSize>,
+}
+
+impl Gc {
+    /// What it says, with defaults where it says nothing.
+    pub(super) fn upkeep(self) -> Upkeep {
+        let Self { max_size, older_than, keep, min_free } = self;
+        let otherwise = Upkeep::default();
+        Upkeep {
+            max_size_b: max_size.map(|ByteSize(size_b)| size_b),
+            older_than: older_than.map(|Span(span)| span),
+            keep: keep.unwrap_or(otherwise.keep),
+            min_free_b: min_free.map_or(otherwise.min_free_b, |ByteSize(size_b)| size_b),
+        }
+    }
 }
 
 /// The table `[sandbox]`.
@@ -147,6 +174,9 @@ mod tests {
         assert!(file.limits.above(&file.ceiling).is_empty());
         assert_eq!(file.sample.unwrap().0, super::super::SAMPLE);
         assert_eq!(file.sandbox.require, Sandbox::default().require);
+        let Upkeep { max_size_b, older_than, keep, min_free_b } = file.gc.upkeep();
+        assert!(max_size_b.is_some() && older_than.is_some() && keep > 0);
+        assert_eq!(min_free_b, Upkeep::default().min_free_b);
     }
 
     #[test]
@@ -164,11 +194,12 @@ mod tests {
 
     #[test]
     fn an_empty_file_says_nothing() {
-        let File { builds, idle_exit, sample, limits, ceiling, sandbox } = parse("").unwrap();
+        let File { builds, idle_exit, sample, limits, ceiling, sandbox, gc } = parse("").unwrap();
         assert!(builds.is_none() && idle_exit.is_none() && sample.is_none());
         assert_eq!((limits, ceiling), (Limits::default(), Limits::default()));
         assert_eq!(sandbox.require, BTreeSet::from(Wall::OPTIONAL));
         assert!(parse("[sandbox]\nrequire = []").unwrap().sandbox.require.is_empty());
+        assert_eq!(gc.upkeep(), Upkeep::default());
     }
 
     #[test]
@@ -178,6 +209,7 @@ mod tests {
         refused("[ceiling]\nwalls = 1", &["line 2", "walls", "`wall`"]);
         refused("[sandbox]\nrequired = []", &["line 2", "required", "`require`"]);
         refused("[sandboxes]\n", &["line 1", "sandboxes", "`sandbox`"]);
+        refused("[gc]\nmaxsize = 1", &["line 2", "maxsize", "`max-size`", "`min-free`"]);
         refused("[limits]\nwall = '1h'\nwall = '2h'", &["line 3", "duplicate"]);
         refused("builds = 2\n[limits", &["line 2"]);
     }
@@ -192,6 +224,10 @@ mod tests {
         refused("[limits]\nmemory = '8X'", &["line 2", "`8X` is not a size", "`512M`"]);
         refused("[limits]\nmemory = -1", &["line 2", "-1", "a size"]);
         refused("[limits]\npids = '8'", &["line 2", "u64"]);
+        refused("[gc]\nmax-size = '8X'", &["line 2", "`8X` is not a size"]);
+        refused("[gc]\nolder-than = 'soon'", &["line 2", "`soon` is not a time span"]);
+        refused("[gc]\nkeep = -1", &["line 2", "-1", "u32"]);
+        refused("[gc]\nmin-free = 1.5", &["line 2", "1.5", "a size"]);
         let names = ["line 2", "`seccomp`", "overlay, proc, landlock, filter"];
         refused("[sandbox]\nrequire = ['proc', 'seccomp']", &names);
         refused("[sandbox]\nrequire = 'proc'", &["line 2", "a sequence"]);

@@ -22,6 +22,37 @@ use crate::problem::EngineError;
 /// How often a build's usage is told and stored, where nothing else is said.
 const SAMPLE: Duration = Duration::from_secs(3);
 
+/// What has to be free on the file system, where nothing else is said.
+const MIN_FREE_B: u64 = 1 << 30;
+
+/// What is collected when nobody says what, and when a collection begins by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upkeep {
+    /// Above this many bytes the least recently used goes.
+    pub max_size_b: Option<u64>,
+    /// What was not used for so long goes.
+    pub older_than: Option<Duration>,
+    /// So many of each project's newest outputs stay.
+    pub keep: u32,
+    /// Below this many free bytes the least recently used goes; 0 lets it stay.
+    pub min_free_b: u64,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { max_size_b: None, older_than: None, keep: 0, min_free_b: MIN_FREE_B }
+    }
+}
+
+/// Which index of the store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// The one that is there.
+    AsItIs,
+    /// One made again from the files.
+    Anew,
+}
+
 /// What a daemon is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -44,6 +75,10 @@ pub struct Config {
     pub ceiling: Limits,
     /// Layers of the sandbox without which builds are refused.
     pub require: BTreeSet<Wall>,
+    /// What is collected when nobody says what.
+    pub upkeep: Upkeep,
+    /// Which index is opened.
+    pub index: Index,
     /// The file that some of this was read from, absolute.
     pub file: Option<PathBuf>,
 }
@@ -61,6 +96,8 @@ impl Config {
             limits: Limits::default(),
             ceiling: Limits::default(),
             require: Wall::OPTIONAL.into(),
+            upkeep: Upkeep::default(),
+            index: Index::AsItIs,
             file: None,
         }
     }

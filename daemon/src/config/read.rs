@@ -83,7 +83,7 @@ impl Config {
             Ok(text) => text,
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        let file::File { builds, idle_exit, sample, limits, ceiling, sandbox } =
+        let file::File { builds, idle_exit, sample, limits, ceiling, sandbox, gc } =
             match file::parse(&text) {
                 Ok(file) => file,
                 Err(detail) => return Err(ConfigError::Content { path, detail }),
@@ -99,6 +99,7 @@ impl Config {
         config.limits = limits;
         config.ceiling = ceiling;
         config.require = sandbox.require;
+        config.upkeep = gc.upkeep();
         Ok(config)
     }
 }
@@ -119,6 +120,8 @@ mod tests {
 
     use kbs_sandbox::Wall;
 
+    use super::super::Upkeep;
+
     const STATE: &str = "/nonexistent/state";
 
     fn read(text: &str) -> Result<Config, ConfigError> {
@@ -131,7 +134,8 @@ mod tests {
     #[test]
     fn what_a_file_says_is_what_the_daemon_does() {
         let text = "builds = 2\nidle-exit = '10m'\nsample = '500ms'\n[limits]\nmemory = '8GiB'\n\
-                    [ceiling]\nwall = '6h'\n[sandbox]\nrequire = ['proc', 'filter']\n";
+                    [ceiling]\nwall = '6h'\n[sandbox]\nrequire = ['proc', 'filter']\n\
+                    [gc]\nmax-size = '20G'\nolder-than = '90d'\nkeep = 3\nmin-free = 0\n";
         let config = read(text).unwrap();
         assert_eq!(config.builds(), 2);
         assert_eq!(config.idle_exit, Some(Duration::from_mins(10)));
@@ -139,6 +143,13 @@ mod tests {
         assert_eq!(config.limits.memory.unwrap().0, 8 << 30);
         assert_eq!(config.ceiling.wall.unwrap().0, Duration::from_hours(6));
         assert_eq!(config.require, [Wall::Proc, Wall::Filter].into());
+        let upkeep = Upkeep {
+            max_size_b: Some(20 << 30),
+            older_than: Some(Duration::from_hours(90 * 24)),
+            keep: 3,
+            min_free_b: 0,
+        };
+        assert_eq!(config.upkeep, upkeep);
         assert!(config.file.unwrap().ends_with("kbsd.toml"));
     }
 

@@ -3,6 +3,7 @@
 //! Sync. Every request runs on a thread of its own, which may block; what is shared is behind the
 //! locks of [`locks`] and [`flight`].
 
+pub(crate) mod collecting;
 pub(crate) mod flight;
 pub(crate) mod locks;
 pub(crate) mod outcome;
@@ -27,8 +28,9 @@ use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodu
 use kbs_store::{Ending, OutputRow, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::config::{Config, Index};
 use crate::problem::{EngineError, Problem};
+use collecting::Collecting;
 use flight::Flights;
 use locks::{PerKey, Slots};
 use watch::Requests;
@@ -47,6 +49,7 @@ pub(crate) struct Engine {
     pub(crate) configuring: PerKey<ConfigureKey>,
     pub(crate) importing: PerKey<String>,
     pub(crate) ingesting: PerKey<[u8; 32]>,
+    pub(crate) collecting: Collecting,
     host: OnceLock<Report>,
     /// Memory of this machine in bytes.
     memory_b: u64,
@@ -71,7 +74,10 @@ impl Engine {
         raise_open_files();
         let cgroup = Cgroup::prepare();
         let helper = start_helper(&config.program, cgroup.as_ref().ok())?;
-        let store = Store::open(&config.state_dir)?;
+        let store = match config.index {
+            Index::AsItIs => Store::open(&config.state_dir)?,
+            Index::Anew => Store::open_rebuilt(&config.state_dir)?,
+        };
         let mirror = Mirror::open_or_init(&store.paths().git())?;
         let images = Images::new(store.paths().images(), store.paths().scratch());
         // Those that came before the store knew of images, or just before a kill.
@@ -89,6 +95,7 @@ impl Engine {
             configuring: PerKey::default(),
             importing: PerKey::default(),
             ingesting: PerKey::default(),
+            collecting: Collecting::default(),
             host: OnceLock::new(),
             memory_b: memory_b(),
             selections: Mutex::default(),
@@ -226,6 +233,12 @@ impl Engine {
             .map_err(|source| EngineError::Host { action: "prepare", path: scratch, source })?
             .keep();
         Ok(ScratchRoom { scratch: Scratch::Directory(dir.clone()), dir: Some(dir) })
+    }
+
+    /// Bytes that are free where the state directory is; everything where that cannot be told.
+    pub(crate) fn free_b(&self) -> u64 {
+        let stat = rustix::fs::statvfs(self.store.paths().root());
+        stat.map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     /// Refuses new work while the daemon leaves.

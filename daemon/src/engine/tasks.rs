@@ -38,6 +38,23 @@ pub(crate) fn fly(
     }
 }
 
+/// Starts a thread that works for nobody who waits; the daemon does not count as idle meanwhile.
+pub(crate) fn beside(
+    engine: &Arc<Engine>,
+    name: &str,
+    work: impl FnOnce(&Arc<Engine>) + Send + 'static,
+) {
+    let (engine, span) = (Arc::clone(engine), Span::current());
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(move || {
+        let _present = engine.enter();
+        span.in_scope(|| work(&engine));
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, name, "cannot start a thread");
+    }
+}
+
 /// Runs `beside`, each on a thread of its own, and `work` on this one; returns when all have ended.
 ///
 /// # Errors

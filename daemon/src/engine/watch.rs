@@ -45,6 +45,24 @@ pub(crate) enum Happening {
         /// The bytes.
         data: Vec<u8>,
     },
+    /// A collection has done so many of so many things.
+    Collecting {
+        /// At which step, one word.
+        step: &'static str,
+        /// How many are done.
+        done: u64,
+        /// How many there are.
+        of: u64,
+    },
+    /// So much of the store was compared with what was promised of it.
+    Verifying {
+        /// Outputs, layers and images.
+        things: u64,
+        /// Files that were read.
+        files: u64,
+        /// Bytes that were read.
+        read_b: u64,
+    },
     /// A sandbox is open to the client.
     Opened(Box<Opened>),
     /// What runs in an open sandbox has printed this.
@@ -180,7 +198,12 @@ impl Watch {
     /// Tells how far something has come, unless the client is behind: progress may be missed, and
     /// nobody who holds a lock may wait for a client.
     pub(crate) fn progress(&self, text: impl Into<String>) {
-        drop(self.events.try_send(Happening::Notice { kind: "progress", text: text.into() }));
+        self.glimpse(Happening::Notice { kind: "progress", text: text.into() });
+    }
+
+    /// Tells what happened, unless the client is behind.
+    pub(crate) fn glimpse(&self, happening: Happening) {
+        drop(self.events.try_send(happening));
     }
 
     /// Whether anybody still waits.

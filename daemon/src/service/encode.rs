@@ -29,7 +29,10 @@ pub(crate) fn event(happening: Happening) -> Option<pb::Event> {
         }
         Happening::Sample(sample) => pb::event::Event::Sample(self::sample(sample)),
         Happening::Log { offset, data } => pb::event::Event::Log(pb::LogChunk { offset, data }),
-        Happening::Opened(_) | Happening::Printed { .. } => return None,
+        Happening::Collecting { .. }
+        | Happening::Verifying { .. }
+        | Happening::Opened(_)
+        | Happening::Printed { .. } => return None,
     };
     Some(pb::Event { event: Some(event) })
 }

@@ -5,7 +5,9 @@ mod daemon;
 mod encode;
 mod images;
 mod shell;
+mod show;
 mod sources;
+mod store;
 mod stream;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use kbs_proto::pb::builds_server::BuildsServer;
 use kbs_proto::pb::daemon_server::DaemonServer;
 use kbs_proto::pb::images_server::ImagesServer;
 use kbs_proto::pb::sources_server::SourcesServer;
+use kbs_proto::pb::store_server::StoreServer;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::transport::Server;
@@ -40,6 +43,9 @@ pub(crate) fn router(engine: &Arc<Engine>, leave: &CancellationToken) -> Router 
         .add_service(SourcesServer::new(sources::Service(engine())))
         .add_service(
             ImagesServer::new(images::Service(engine())).max_decoding_message_size(MESSAGE_MAX_B),
+        )
+        .add_service(
+            StoreServer::new(store::Service(engine())).max_decoding_message_size(MESSAGE_MAX_B),
         )
         .add_service(DaemonServer::new(daemon::Service { engine: engine(), leave: leave.clone() }))
 }

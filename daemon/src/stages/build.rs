@@ -17,7 +17,7 @@ use kbs_store::{
 };
 
 use super::collect::{self, Collected, Unfit};
-use super::image::Toolchain;
+use super::image::{self, Toolchain};
 use super::ingest::Source;
 use super::jail::{self, Tail};
 use super::kept::Keepable;
@@ -107,6 +107,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
     let (source, took) =
         flight.phase("ingest", "", || super::ingest::ingest(engine, &order.selection))?;
     phases.push(phase("ingest", took));
+    image::inspect(engine, &order.toolchain)?;
     let keepable = order.keep_failed.then(|| Keepable::new(engine)).transpose()?;
     let room = engine.scratch(order.limits.scratch_b)?;
     let kept = keepable.as_ref().map(|keepable| Scratch::Directory(keepable.tree()));
@@ -138,7 +139,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
             .map(|step| step.argv.clone())
             .unwrap_or_default(),
         tail: tail.text(),
-        kept: keepable.and_then(|keepable| keepable.keep(order, &spec)),
+        kept: keepable.and_then(|keepable| keepable.keep(engine, order, &spec)),
         usage: usage.clone(),
     };
     if let Some(Verdict { cause, text, step }) =

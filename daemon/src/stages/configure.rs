@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::build;
 use super::drift::{self, Comparison};
-use super::image::Toolchain;
+use super::image::{self, Toolchain};
 use super::jail::{self, Tail};
 use super::pin::{self, Pinned};
 use super::verdict;
@@ -226,6 +226,7 @@ fn normalise(
     watch: &Watch,
 ) -> Result<String, Problem> {
     let source = super::ingest::ingest(engine, selection)?;
+    image::inspect(engine, toolchain)?;
     let work_dir = contract::work_dir(recipe.build.subdir.as_deref());
     let limits = Limits {
         wall: Some(WALL),

@@ -50,6 +50,16 @@ pub(crate) fn resolve(
     })
 }
 
+/// Looks at some files of an image that a jail is about to use. One that is damaged is set aside, and
+/// where it can be had again without anybody's help, the next request does.
+pub(crate) fn inspect(engine: &Engine, toolchain: &Toolchain) -> Result<(), Problem> {
+    let thing = Thing::Image(*toolchain.digest.as_bytes());
+    let Some(problem) = engine.store.inspect(thing)? else { return Ok(()) };
+    let text = format!("the image {} is damaged: {problem}", toolchain.digest);
+    let help = "run `kbs store verify --repair`, then import it again if it is gone";
+    Err(EngineError::Damaged { text, help: help.to_owned() }.into())
+}
+
 /// The image of this digest, which nobody removes meanwhile; `None` where it is not here.
 pub(crate) fn hold(engine: &Engine, digest: ImageDigest) -> Option<Toolchain> {
     let thing = Thing::Image(*digest.as_bytes());
@@ -59,6 +69,12 @@ pub(crate) fn hold(engine: &Engine, digest: ImageDigest) -> Option<Toolchain> {
         tracing::warn!(%digest, %error, "the last use of an image is not recorded");
     }
     Some(Toolchain { digest, rootfs, _lease: lease })
+}
+
+/// Whether an image is here; if so, it stays as long as the request lasts.
+fn is_here(engine: &Engine, digest: &ImageDigest, watch: &Watch) -> bool {
+    watch.hold(engine.store.lease(Thing::Image(*digest.as_bytes())));
+    engine.images.rootfs(digest).is_some()
 }
 
 fn named(engine: &Engine, name: &str) -> Result<ImageDigest, Problem> {
@@ -92,9 +108,7 @@ fn host(
     let wanted = format!("{programs:?} {optional_programs:?} {optional_packages:?}");
     let name = format!("host.{recipe}.{}", &BlobId::of(wanted.as_bytes()).hex()[..8]);
     let known = |engine: &Engine| match engine.store.image_name(&name) {
-        Ok(Some(digest)) => {
-            digest.parse().ok().filter(|digest| engine.images.rootfs(digest).is_some())
-        }
+        Ok(Some(digest)) => digest.parse().ok().filter(|digest| is_here(engine, digest, watch)),
         _ => None,
     };
     if let Some(digest) = known(engine) {
@@ -163,7 +177,7 @@ fn path_image(engine: &Engine, path: &Path, watch: &Watch) -> Result<ImageDigest
     let _guard = engine.importing.hold(&note);
     if let Some(digest) = engine.store.image_name(&note)? {
         let digest: ImageDigest = digest.parse()?;
-        if engine.images.rootfs(&digest).is_some() {
+        if is_here(engine, &digest, watch) {
             return Ok(digest);
         }
     }
@@ -199,6 +213,8 @@ pub(crate) fn import(
         }
     };
     let info = engine.images.import(what, expected, now_unix_s(), &mut tell)?;
+    // From here on it can be collected, and whoever asked has yet to name it or use it.
+    watch.hold(engine.store.lease(Thing::Image(*info.digest.as_bytes())));
     // One that was here already is known, and may be in use.
     engine.store.adopt_image(*info.digest.as_bytes(), now_unix_s())?;
     Ok(info)

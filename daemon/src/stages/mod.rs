@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod collect;
 pub(crate) mod configure;
 pub(crate) mod drift;
+pub(crate) mod garbage;
 pub(crate) mod image;
 pub(crate) mod ingest;
 pub(crate) mod jail;

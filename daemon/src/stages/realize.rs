@@ -5,12 +5,12 @@ use std::sync::Arc;
 use kbs_plan::derivation::{Derivation, Pins};
 use kbs_plan::id::BuildKey;
 use kbs_plan::spec::Spec;
-use kbs_store::{Ending, LookUp, OutputRow, Thing};
+use kbs_store::{Ending, LookUp, OutputRow, Root, RootKind, Thing};
 
 use super::build::{Order, alias_record};
 use super::configure::Configured;
 use super::pin::Pinned;
-use super::{build, check, configure, image, pin, sync};
+use super::{build, check, configure, garbage, image, pin, sync};
 use crate::engine::Engine;
 use crate::engine::flight::{Boarding, Flight, LogCursor, Purpose};
 use crate::engine::outcome::Outcome;
@@ -38,6 +38,8 @@ pub(crate) struct Wish {
     pub(crate) want_log: bool,
     /// Who asks.
     pub(crate) who: String,
+    /// Links to the output that the client is about to make, and that keep it.
+    pub(crate) out_links: Vec<String>,
 }
 
 /// A spec with every choice made, and what is needed to build it.
@@ -105,12 +107,30 @@ pub(crate) fn order(
     })
 }
 
-/// Hands out the output of a spec, building it where it is not there.
+/// Hands out the output of a spec, building it where it is not there, and has it kept by its links.
 pub(crate) fn realize(
     engine: &Arc<Engine>,
     wish: &Wish,
     watch: &Watch,
 ) -> Result<Outcome, Problem> {
+    let is_good = |link: &String| link.starts_with('/') && !link.contains(char::is_control);
+    if let Some(link) = wish.out_links.iter().find(|link| !is_good(link)) {
+        let text = format!("the link {link:?} cannot keep an output");
+        let help = Some("give an absolute path without control characters".to_owned());
+        return Err(EngineError::Request { text, help }.into());
+    }
+    let end = find_or_build(engine, wish, watch)?;
+    if let Outcome::Output { row, .. } = &end {
+        let key = row.record.key;
+        for name in &wish.out_links {
+            let (name, created_unix_s) = (name.clone(), crate::engine::now_unix_s());
+            engine.store.add_root(&Root { name, kind: RootKind::Link, key, created_unix_s })?;
+        }
+    }
+    Ok(end)
+}
+
+fn find_or_build(engine: &Arc<Engine>, wish: &Wish, watch: &Watch) -> Result<Outcome, Problem> {
     engine.check_open()?;
     // Before any work, and whether the output is there or not: a request is right or wrong by itself.
     engine.config.decide(&wish.spec.limits)?;
@@ -234,6 +254,7 @@ fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result
             flight
         }
         Boarding::First(flight) => {
+            garbage::begin_if_needed(engine);
             tasks::fly(engine, key, &flight, move |engine, flight| {
                 // Somebody may have finished between our look-up and now.
                 match engine.store.output(key) {
@@ -248,7 +269,11 @@ fn fly(engine: &Arc<Engine>, order: Order, watch: &Watch, wish: &Wish) -> Result
             flight
         }
     };
-    arrive(engine, key, &flight, watch, wish)
+    let end = arrive(engine, key, &flight, watch, wish);
+    if let Ok(Outcome::Output { built: true, .. }) = end {
+        garbage::begin_if_needed(engine);
+    }
+    end
 }
 
 /// Waits for the end of a flight and passes on the end of its log, too.

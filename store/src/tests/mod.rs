@@ -2,11 +2,14 @@
 
 mod blobs;
 mod crash;
+mod file_systems;
 mod history;
+mod model;
 mod opening;
 mod outputs;
 mod rows;
 mod sources;
+mod verified;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};

@@ -74,6 +74,18 @@ fn every_file_of_a_layer_has_one_name() {
 }
 
 #[test]
+fn what_is_damaged_is_not_handed_out() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let dir = stored(&store, [1; 32]);
+    super::overwrite(&dir.join("src/twin.c"), b"int Main;");
+    assert_eq!(store.layer([1; 32]).unwrap(), None);
+    assert_eq!(stored(&store, [1; 32]), dir);
+    assert_eq!(store.layer([1; 32]).unwrap(), Some(dir.clone()));
+    assert_eq!(fs::read(dir.join("src/twin.c")).unwrap(), b"int main;");
+}
+
+#[test]
 fn what_was_deleted_is_made_again() {
     let lab = Lab::new();
     let store = lab.open();

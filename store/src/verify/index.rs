@@ -1,100 +1,65 @@
 //! Whether the index is whole, agrees with itself, and with the files beside it.
 
-use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use kbs_plan::id::{BlobId, BuildKey};
-use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use kbs_plan::id::BuildKey;
+use redb::{ReadTransaction, ReadableTable as _};
 
 use super::{Finding, Repair, Verified};
 use crate::blobs::hash_of;
 use crate::changes::Totals;
+use crate::database::TxnError;
 use crate::disk;
 use crate::error::StoreError;
-use crate::index::IndexRow;
+use crate::index::{IndexRow, TreeRow};
 use crate::layout::Variant;
+use crate::policy::Item;
 use crate::row::{Ending, LogFacts};
 use crate::store::Store;
-use crate::tables::{BLOBS, CONTENTS, LAYERS, OUTPUTS, TOTALS};
+use crate::tables::{BLOBS, CONTENTS, IMAGES, LAYERS, OUTPUTS, TOTALS};
+
+/// What to do about an index that is wrong.
+const AGAIN: &str = "make it again with `kbs store rebuild-index`";
 
 impl Store {
-    /// Every blob with a row has a file.
-    pub(super) fn verify_blob_rows(
-        &self,
-        files: &BTreeSet<BlobId>,
-        seen: &mut Verified,
-    ) -> Result<(), StoreError> {
-        let mut missing = Vec::new();
-        self.db.read("list the blobs", |txn| {
+    /// Compares the pages of the database with their checksums, and its tables with each other and
+    /// with the names of the blobs' files.
+    pub(super) fn verify_index(&self, seen: &mut Verified) -> Result<(), StoreError> {
+        let path = self.paths().database();
+        let wrong = |problem: String| Finding {
+            what: "kbs.redb".to_owned(),
+            path: Some(path.clone()),
+            problem: format!("{problem}: {AGAIN}"),
+            done: "",
+        };
+        if !self.db.check()? {
+            seen.findings.push(wrong("its pages are not what their checksums say".to_owned()));
+        }
+        let (counted, kept, dangling) = self.db.read("compare the tables", |txn| {
+            let kept = Totals::read(&txn.open_table(TOTALS)?)?;
+            Ok((count(txn)?, kept, dangling_contents(txn)?))
+        })?;
+        if counted != kept {
+            seen.findings.push(wrong(format!("it counts {kept:?} and holds {counted:?}")));
+        }
+        if dangling > 0 {
+            let problem = format!("{dangling} contents stand for outputs that are not there");
+            seen.findings.push(wrong(problem));
+        }
+        self.db.read("look for the files of the blobs", |txn| {
             for row in txn.open_table(BLOBS)?.iter()? {
                 let blob = row?.0.value();
-                if !files.contains(&blob) {
-                    missing.push(blob);
+                if !Variant::ALL.iter().any(|it| self.paths().blob(blob, *it).exists()) {
+                    seen.findings.push(Finding {
+                        what: blob.to_string(),
+                        path: None,
+                        problem: format!("it has a row and no file: {AGAIN}"),
+                        done: "",
+                    });
                 }
             }
             Ok(())
-        })?;
-        // One that came after the files were listed is there now.
-        missing.retain(|blob| !Variant::ALL.iter().any(|v| self.paths().blob(*blob, *v).exists()));
-        seen.findings.extend(missing.into_iter().map(|blob| Finding {
-            what: blob.to_string(),
-            path: None,
-            problem: "its file is gone".to_owned(),
-            done: String::new(),
-        }));
-        Ok(())
-    }
-
-    /// Compares the pages of the database with their checksums, and what its tables say of each other.
-    pub(super) fn verify_database(&self, seen: &mut Verified) -> Result<(), StoreError> {
-        let name = || self.paths().database();
-        let mut wrong = |problem: String| {
-            let what = "kbs.redb".to_owned();
-            let help = "; run `kbs store rebuild-index`";
-            let problem = format!("{problem}{help}");
-            seen.findings.push(Finding { what, path: Some(name()), problem, done: String::new() });
-        };
-        if !self.db.check()? {
-            wrong("its pages are not what their checksums say".to_owned());
-        }
-        let (counted, kept, dangling) = self.db.read("compare the tables", |txn| {
-            let mut counted = Totals::default();
-            let outputs = txn.open_table(OUTPUTS)?;
-            for row in outputs.iter()? {
-                let (key, bytes) = row?;
-                counted.outputs += 1;
-                if let Ok(row) = IndexRow::decode(bytes.value())
-                    && row.stored_as == key.value()
-                {
-                    counted.outputs_b += row.size_b;
-                }
-            }
-            let mut dangling = 0;
-            for row in txn.open_table(CONTENTS)?.iter()? {
-                let key = row?.1.value();
-                dangling += u64::from(outputs.get(key)?.is_none());
-            }
-            let blobs = txn.open_table(BLOBS)?;
-            counted.blobs = blobs.len()?;
-            for row in blobs.iter()? {
-                counted.blobs_b += row?.1.value();
-            }
-            counted.layers = txn.open_table(LAYERS)?.len()?;
-            let kept = Totals::read(&txn.open_table(TOTALS)?)?;
-            Ok((counted, kept, dangling))
-        })?;
-        let comparable = Totals {
-            layers_b: kept.layers_b,
-            images: kept.images,
-            images_b: kept.images_b,
-            ..counted
-        };
-        if comparable != kept {
-            wrong(format!("it counts {kept:?} and holds {comparable:?}"));
-        }
-        if dangling > 0 {
-            wrong(format!("{dangling} contents stand for outputs that are not there"));
-        }
-        Ok(())
+        })
     }
 
     /// Reads every log.
@@ -103,64 +68,121 @@ impl Store {
         repair: Repair,
         seen: &mut Verified,
     ) -> Result<(), StoreError> {
-        let mut logs: Vec<(BuildKey, Ending, LogFacts)> = Vec::new();
-        self.each_output(&mut |key, row| {
-            if row.stored_as == key
-                && let Ok(meta) = self.read_meta(key, &row)
-            {
-                logs.extend(meta.row.log.map(|facts| (key, Ending::Succeeded, facts)));
+        let mut keys = Vec::new();
+        self.each_output(&mut |key, row| keys.extend((row.stored_as == key).then_some(key)))?;
+        for key in keys {
+            let meta = self.lookup(key)?.and_then(|row| self.read_meta(key, &row).ok());
+            if let Some(facts) = meta.and_then(|meta| meta.row.log) {
+                self.verify_log((key, Ending::Succeeded), &facts, repair, seen)?;
             }
-        })?;
-        for row in self.failures()? {
-            logs.extend(row.log.map(|facts| (row.record.key, Ending::Failed, facts)));
         }
-        for (key, ending, facts) in logs {
-            let path = self.paths().log(key, ending);
-            let read = self.read_log(key, ending, 0).map(|reader| {
-                reader.map(|mut reader| hash_of(&mut reader).map_err(|error| error.to_string()))
-            });
-            let problem = match read {
-                Ok(Some(Ok(found))) if found == facts.digest => continue,
-                Ok(Some(Ok(_))) => "it holds other text than was written".to_owned(),
-                Ok(Some(Err(error))) => format!("it cannot be read: {error}"),
-                Ok(None) if self.is_gone(key, ending)? => continue,
-                Ok(None) => "it is gone".to_owned(),
-                Err(error) => format!("it cannot be read: {error}"),
-            };
-            let mut finding = Finding {
-                what: format!("the log of {key}"),
-                path: Some(path.clone()),
-                problem,
-                done: String::new(),
-            };
-            if repair == Repair::Yes && disk::remove_file(&path)? {
-                "removed".clone_into(&mut finding.done);
+        for row in self.failures()? {
+            if let Some(facts) = &row.log {
+                self.verify_log((row.record.key, Ending::Failed), facts, repair, seen)?;
             }
-            seen.findings.push(finding);
         }
         Ok(())
     }
 
+    fn verify_log(
+        &self,
+        (key, ending): (BuildKey, Ending),
+        facts: &LogFacts,
+        repair: Repair,
+        seen: &mut Verified,
+    ) -> Result<(), StoreError> {
+        let path = self.paths().log(key, ending);
+        let problem = match self.read_log(key, ending, 0) {
+            Ok(Some(mut reader)) => match hash_of(&mut reader) {
+                Ok(found) if found == facts.digest => return Ok(()),
+                Ok(_) => "it holds other text than was written".to_owned(),
+                Err(error) => format!("it cannot be read: {error}"),
+            },
+            Ok(None) if self.is_forgotten(key, ending)? => return Ok(()),
+            Ok(None) => "it is gone".to_owned(),
+            Err(error) => format!("it cannot be read: {error}"),
+        };
+        let done = if repair == Repair::Yes { self.forget_log(key, ending)? } else { "" };
+        let what = format!("the log of {key}");
+        seen.findings.push(Finding { what, path: Some(path), problem, done });
+        Ok(())
+    }
+
+    /// Forgets a log that cannot be read. An output is as good without it; a failure is nothing but its
+    /// log.
+    fn forget_log(&self, key: BuildKey, ending: Ending) -> Result<&'static str, StoreError> {
+        match ending {
+            Ending::Failed => {
+                self.discard(&[Item::Failure(key)])?;
+            }
+            Ending::Succeeded => {
+                let _keys = self.locks.keys([key]);
+                let row = self.lookup(key)?;
+                let Some(mut meta) = row.and_then(|row| self.read_meta(key, &row).ok()) else {
+                    return Ok("");
+                };
+                meta.row.log = None;
+                self.place_meta(&self.paths().meta(key), &meta.encode())?;
+                self.record_output(&meta)?;
+                disk::remove_file(&self.paths().log(key, ending))?;
+            }
+        }
+        Ok("forgotten")
+    }
+
     /// Whether what a log belongs to was collected meanwhile.
-    fn is_gone(&self, key: BuildKey, ending: Ending) -> Result<bool, StoreError> {
+    fn is_forgotten(&self, key: BuildKey, ending: Ending) -> Result<bool, StoreError> {
         Ok(match ending {
             Ending::Succeeded => self.lookup(key)?.is_none(),
             Ending::Failed => self.failure(key)?.is_none(),
         })
     }
 
+    /// Reads every root.
     pub(super) fn verify_roots(&self, seen: &mut Verified) {
-        if let Err(error) = self.roots() {
-            let path = match &error {
-                StoreError::Meta { path, .. } => Some(path.clone()),
-                _ => None,
-            };
-            seen.findings.push(Finding {
-                what: "the roots".to_owned(),
-                path,
-                problem: format!("{error}; nothing is collected until it is removed"),
-                done: String::new(),
-            });
+        let Err(error) = self.roots() else { return };
+        let path: Option<PathBuf> = match &error {
+            StoreError::Meta { path, .. } => Some(path.clone()),
+            _ => None,
+        };
+        let problem = format!("{error}; nothing is collected until that file is removed");
+        seen.findings.push(Finding { what: "roots".to_owned(), path, problem, done: "" });
+    }
+}
+
+/// Counts what the tables hold. Rows that cannot be read are told elsewhere.
+fn count(txn: &ReadTransaction) -> Result<Totals, TxnError> {
+    let mut totals = Totals::default();
+    for row in txn.open_table(OUTPUTS)?.iter()? {
+        let (key, bytes) = row?;
+        totals.outputs += 1;
+        if let Ok(row) = IndexRow::decode(bytes.value())
+            && row.stored_as == key.value()
+        {
+            totals.outputs_b += row.size_b;
         }
     }
+    for row in txn.open_table(BLOBS)?.iter()? {
+        totals.blobs += 1;
+        totals.blobs_b += row?.1.value();
+    }
+    for row in txn.open_table(LAYERS)?.iter()? {
+        totals.layers += 1;
+        totals.layers_b += TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+    }
+    for row in txn.open_table(IMAGES)?.iter()? {
+        totals.images += 1;
+        totals.images_b += TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+    }
+    Ok(totals)
+}
+
+/// Counts content keys that stand for outputs that are not there.
+fn dangling_contents(txn: &ReadTransaction) -> Result<u64, TxnError> {
+    let outputs = txn.open_table(OUTPUTS)?;
+    let mut dangling = 0;
+    for row in txn.open_table(CONTENTS)?.iter()? {
+        dangling += u64::from(outputs.get(row?.1.value())?.is_none());
+    }
+    Ok(dangling)
 }

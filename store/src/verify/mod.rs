@@ -3,7 +3,7 @@
 mod index;
 mod repair;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
-use redb::{ReadableTable as _, ReadableTableMetadata as _};
+use redb::ReadableTable as _;
 
 use crate::blobs::hash_of;
 use crate::changes::Change;
@@ -30,7 +30,7 @@ use crate::thing::Thing;
 pub enum Scope {
     /// Everything.
     Whole,
-    /// So many outputs, layers, images and blobs, others each time.
+    /// So many outputs, layers and images, and so many blobs, others each time.
     Sample(u64),
 }
 
@@ -47,7 +47,7 @@ pub enum Repair {
 /// Something that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is, as text: `key:…`, `layer:…`, `sha256:…`, `blob:…`, or a file below the state
+    /// What it is, as text: `key:…`, `layer:…`, `sha256:…`, `blob:…`, or a name in the state
     /// directory.
     pub what: String,
     /// The file or directory, where it is one.
@@ -55,7 +55,7 @@ pub struct Finding {
     /// What is wrong.
     pub problem: String,
     /// What was done about it; empty where nothing was.
-    pub done: String,
+    pub done: &'static str,
 }
 
 /// What a comparison saw.
@@ -71,18 +71,25 @@ pub struct Verified {
     pub findings: Vec<Finding>,
 }
 
-/// So many things are compared at a time.
+/// So many things, or files, are compared at a time.
 const TOGETHER: usize = 512;
 
-/// A file whose bytes are to be read.
-struct Job {
-    path: PathBuf,
-    blob: BlobId,
-    /// What it belongs to, by number; a blob's own file belongs to nothing else.
-    owner: Option<usize>,
+/// What a look at one thing finds, before any byte of its files is read.
+enum Looked {
+    /// It went away meanwhile, or its files are another output's.
+    Nothing,
+    /// It has the right shape.
+    Sound(Subject),
+    Damaged(Damage),
 }
 
-/// One thing that is compared.
+/// What is wrong with a thing, and with which file of it.
+struct Damage {
+    path: Option<PathBuf>,
+    problem: String,
+}
+
+/// A thing whose files are read.
 struct Subject {
     thing: Thing,
     top: PathBuf,
@@ -90,8 +97,21 @@ struct Subject {
     tree: Tree,
 }
 
-/// A thing, or nothing where it is gone; or what is wrong with it.
-type Described = Result<Option<Subject>, (Option<PathBuf>, String)>;
+/// A file whose bytes are read.
+struct Job {
+    path: PathBuf,
+    blob: BlobId,
+}
+
+/// What reading a file showed.
+enum Read {
+    Right,
+    Gone,
+    Wrong(String),
+}
+
+/// The file of a blob, by its name.
+type BlobFile = (BlobId, Variant);
 
 impl Store {
     /// Compares what `scope` says with what the rows promise. Things that come or go meanwhile are left
@@ -107,23 +127,30 @@ impl Store {
     ) -> Result<Verified, StoreError> {
         let mut seen = Verified::default();
         if scope == Scope::Whole {
-            self.verify_database(&mut seen)?;
+            self.verify_index(&mut seen)?;
         }
-        let mut things = self.all_things(&mut seen, repair)?;
+        let mut things = self.all_things(repair, &mut seen)?;
         if let Scope::Sample(count) = scope {
             things = self.sample(things, count);
         }
-        let mut bad_blobs = BTreeSet::new();
         for things in things.chunks(TOGETHER) {
-            self.verify_things(things, (scope, repair), &mut bad_blobs, &mut seen)?;
+            // Nothing of it is collected while we look.
+            let leases: Vec<_> = things.iter().map(|thing| self.lease(*thing)).collect();
+            let mut damaged = Vec::new();
+            for thing in things {
+                self.verify_thing(*thing, (scope, repair), &mut damaged, &mut seen)?;
+            }
+            drop(leases);
+            for (thing, damage) in damaged {
+                let done = if repair == Repair::Yes { self.forget(thing)? } else { "" };
+                seen.findings.push(damage.of(thing, done));
+            }
             if !progress(&seen) {
                 return Ok(seen);
             }
         }
-        if !self.verify_blobs(scope, &mut bad_blobs, &mut seen, progress)? {
-            return Ok(seen);
-        }
-        self.blame(&bad_blobs, repair, &mut seen)?;
+        let Some(bad) = self.bad_blobs(scope, &mut seen, progress)? else { return Ok(seen) };
+        self.blame(&bad, repair, &mut seen)?;
         if scope == Scope::Whole {
             self.verify_logs(repair, &mut seen)?;
             self.verify_roots(&mut seen);
@@ -133,7 +160,7 @@ impl Store {
     }
 
     /// Every output, layer and image that has a row of a known form.
-    fn all_things(&self, seen: &mut Verified, repair: Repair) -> Result<Vec<Thing>, StoreError> {
+    fn all_things(&self, repair: Repair, seen: &mut Verified) -> Result<Vec<Thing>, StoreError> {
         let mut things = Vec::new();
         let mut unreadable = Vec::new();
         self.db.read("list everything", |txn| {
@@ -141,23 +168,19 @@ impl Store {
                 let (key, bytes) = row?;
                 match IndexRow::decode(bytes.value()) {
                     Ok(_) => things.push(Thing::Output(key.value())),
-                    Err(error) => unreadable.push((key.value(), error.to_string())),
+                    Err(error) => unreadable.push((key.value(), error)),
                 }
             }
             Ok(())
         })?;
         for (key, error) in unreadable {
-            let mut finding = Finding {
-                what: key.to_string(),
-                path: None,
-                problem: format!("its row cannot be read: {error}"),
-                done: String::new(),
-            };
+            let damage = Damage { path: None, problem: format!("its row cannot be read: {error}") };
+            let mut done = "";
             if repair == Repair::Yes {
                 self.submit("forget an output", vec![Change::DropOutput { key }])?;
-                "forgotten".clone_into(&mut finding.done);
+                done = "forgotten";
             }
-            seen.findings.push(finding);
+            seen.findings.push(damage.of(Thing::Output(key), done));
         }
         things.extend(self.tree_rows()?.into_iter().map(|(thing, _)| thing));
         Ok(things)
@@ -178,219 +201,200 @@ impl Store {
         all
     }
 
-    fn verify_things(
+    /// Compares one thing. Where everything is compared, files that are names of their blob's file are
+    /// left to the comparison of the blobs.
+    fn verify_thing(
         &self,
-        things: &[Thing],
+        thing: Thing,
         (scope, repair): (Scope, Repair),
-        bad_blobs: &mut BTreeSet<(BlobId, Variant)>,
+        damaged: &mut Vec<(Thing, Damage)>,
         seen: &mut Verified,
     ) -> Result<(), StoreError> {
-        // Nothing of it is collected while we look.
-        let leases: Vec<_> = things.iter().map(|thing| self.lease(*thing)).collect();
-        let mut damaged: BTreeMap<Thing, (Option<PathBuf>, String)> = BTreeMap::new();
-        let mut subjects = Vec::new();
-        let mut jobs = Vec::new();
-        for thing in things {
-            let mut looked_at = self.subject(*thing)?;
-            if looked_at.is_err() && repair == Repair::Yes && self.restamp(*thing)? {
-                let problem = "modes or times of its directories have changed";
-                looked_at = self.subject(*thing)?;
-                if looked_at.is_ok() {
-                    seen.findings.push(finding(*thing, None, problem, "restored"));
-                }
-            }
-            match looked_at {
-                Ok(Some(subject)) => {
-                    self.list_jobs(&subject, subjects.len(), scope, &mut jobs);
-                    subjects.push(subject);
-                }
-                Ok(None) => {}
-                Err((path, problem)) => {
-                    damaged.insert(*thing, (path, problem));
-                }
+        seen.things += 1;
+        let mut looked = self.look(thing)?;
+        if matches!(looked, Looked::Damaged(_)) && repair == Repair::Yes && self.restamp(thing)? {
+            looked = self.look(thing)?;
+            if matches!(looked, Looked::Sound(_)) {
+                let problem = "modes or times of its directories have changed".to_owned();
+                seen.findings.push(Damage { path: None, problem }.of(thing, "restored"));
             }
         }
-        seen.things += things.len() as u64;
-        let hashed = Self::hash(&jobs, seen)?;
-        for (job, problem) in jobs.iter().zip(hashed) {
-            let (Some(problem), Some(owner)) = (problem, job.owner) else { continue };
-            let subject = &subjects[owner];
-            if let Some(variant) = self.variant_of(job, subject) {
-                bad_blobs.insert((job.blob, variant));
+        let subject = match looked {
+            Looked::Nothing => return Ok(()),
+            Looked::Damaged(damage) => {
+                damaged.push((thing, damage));
+                return Ok(());
             }
-            if repair == Repair::Yes && self.restore(job, subject)? {
-                seen.findings.push(finding(subject.thing, Some(&job.path), &problem, "restored"));
-                continue;
+            Looked::Sound(subject) => subject,
+        };
+        let mut jobs = subject.jobs();
+        if scope == Scope::Whole {
+            jobs.retain(|(job, variant)| {
+                !is_one_file(&job.path, &self.paths().blob(job.blob, *variant))
+            });
+        }
+        let (jobs, variants): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+        let mut lost = None;
+        for ((job, variant), read) in jobs.iter().zip(variants).zip(read_all(&jobs, seen)?) {
+            let Some(problem) = read.problem() else { continue };
+            let damage = Damage { path: Some(job.path.clone()), problem };
+            if repair == Repair::Yes && self.restore(job, variant, &subject)? {
+                seen.findings.push(damage.of(thing, "restored"));
+            } else {
+                lost.get_or_insert(damage);
             }
-            damaged.entry(subject.thing).or_insert((Some(job.path.clone()), problem));
         }
-        drop(leases);
-        for (thing, (path, problem)) in damaged {
-            let done = if repair == Repair::Yes { self.forget(thing)? } else { "" };
-            seen.findings.push(finding(thing, path.as_deref(), &problem, done));
-        }
+        damaged.extend(lost.map(|damage| (thing, damage)));
         Ok(())
     }
 
-    /// A thing with its listing, if its directory has the right shape.
-    fn subject(&self, thing: Thing) -> Result<Described, StoreError> {
-        let subject = match self.described(thing)? {
-            Ok(Some(subject)) => subject,
+    /// Looks at a thing's listing and at the shape of its directory.
+    fn look(&self, thing: Thing) -> Result<Looked, StoreError> {
+        let subject = match self.describe(thing)? {
+            Looked::Sound(subject) => subject,
             other => return Ok(other),
         };
-        let Subject { thing: _, top, purpose, tree } = &subject;
-        let listed: Vec<Listed<'_>> = tree.iter().collect();
-        match find_damage(top, &listed, (*purpose, Extent::Whole), Depth::Shape) {
-            Ok(None) => Ok(Ok(Some(subject))),
-            Ok(Some(problem)) => Ok(Err((Some(top.clone()), problem))),
-            Err(source) => Err(StoreError::Io { action: "look at", path: top.clone(), source }),
+        let listed: Vec<Listed<'_>> = subject.tree.iter().collect();
+        let how = (subject.purpose, Extent::Whole);
+        match find_damage(&subject.top, &listed, how, Depth::Shape) {
+            Ok(None) => Ok(Looked::Sound(subject)),
+            Ok(Some(problem)) => Ok(Looked::Damaged(Damage { path: Some(subject.top), problem })),
+            Err(source) => Err(StoreError::Io { action: "look at", path: subject.top, source }),
         }
     }
 
-    /// A thing with its listing, whatever its directory holds.
-    fn described(&self, thing: Thing) -> Result<Described, StoreError> {
+    /// Reads a thing's listing, whatever its directory holds.
+    fn describe(&self, thing: Thing) -> Result<Looked, StoreError> {
         let layout = self.paths();
-        let meta = layout.meta_of(thing);
-        let (top, purpose, tree) = match thing {
+        let damaged = |path, problem| Ok(Looked::Damaged(Damage { path, problem }));
+        let (top, purpose) = match thing {
             Thing::Output(key) => {
-                let Some(row) = self.lookup(key)? else { return Ok(Ok(None)) };
-                let read = self.read_meta(key, &row);
-                let tree = match read {
-                    Ok(read) => read.tree,
-                    Err(problem) => return Ok(Err((Some(meta), problem))),
+                let Some(row) = self.lookup(key)? else { return Ok(Looked::Nothing) };
+                let tree = match self.read_meta(key, &row) {
+                    Ok(meta) => meta.tree,
+                    Err(problem) => return damaged(Some(layout.meta(key)), problem),
                 };
                 if row.stored_as != key {
                     let base = self.lookup(row.stored_as)?;
-                    let is_sound = base.is_some_and(|base| base.tree == row.tree);
-                    let problem = || (None, format!("{}, which it equals, is gone", row.stored_as));
-                    return Ok(if is_sound { Ok(None) } else { Err(problem()) });
+                    if base.is_some_and(|base| base.tree == row.tree) {
+                        return Ok(Looked::Nothing);
+                    }
+                    return damaged(None, format!("{}, which it equals, is gone", row.stored_as));
                 }
-                (layout.output(row.stored_as, &row.stored_name), Purpose::Output, tree)
+                let top = layout.output(row.stored_as, &row.stored_name);
+                return Ok(Looked::Sound(Subject { thing, top, purpose: Purpose::Output, tree }));
             }
-            Thing::Layer(name) => match self.listed(thing)? {
-                Some(Ok(tree)) => (layout.layer(name), Purpose::Source, tree),
-                Some(Err(problem)) => return Ok(Err((Some(meta), problem))),
-                None => return Ok(Ok(None)),
-            },
-            Thing::Image(name) => match self.listed(thing)? {
-                Some(Ok(tree)) => (layout.rootfs(name), Purpose::Source, tree),
-                Some(Err(problem)) => return Ok(Err((Some(meta), problem))),
-                None => return Ok(Ok(None)),
-            },
+            Thing::Layer(name) => (layout.layer(name), Purpose::Source),
+            Thing::Image(name) => (layout.rootfs(name), Purpose::Source),
         };
-        Ok(Ok(Some(Subject { thing, top, purpose, tree })))
-    }
-
-    /// The listing of a layer or an image, or what is wrong with it.
-    fn listed(&self, thing: Thing) -> Result<Option<Result<Tree, String>>, StoreError> {
         match self.listing(thing) {
-            Ok(listing) => Ok(listing.map(Ok)),
-            Err(StoreError::Meta { reason, .. }) => Ok(Some(Err(reason))),
+            Ok(Some(tree)) => Ok(Looked::Sound(Subject { thing, top, purpose, tree })),
+            Ok(None) => Ok(Looked::Nothing),
+            Err(StoreError::Meta { reason, path }) => damaged(Some(path), reason),
             Err(StoreError::Row { source, .. }) => {
-                Ok(Some(Err(format!("its row cannot be read: {source}"))))
+                damaged(None, format!("its row cannot be read: {source}"))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Adds the files of a thing that have to be read. When everything is compared, those that are
-    /// names of their blob's file are left to that.
-    fn list_jobs(&self, subject: &Subject, number: usize, scope: Scope, jobs: &mut Vec<Job>) {
-        for (path, entry) in subject.tree.iter() {
-            let Entry::File { blob, executable, .. } = entry else { continue };
-            let path = subject.top.join(path.as_path());
-            let variant = Variant::of(subject.purpose, Executable::of(*executable));
-            let anchor = self.paths().blob(*blob, variant);
-            if scope != Scope::Whole || !is_one_file(&path, &anchor) {
-                jobs.push(Job { path, blob: *blob, owner: Some(number) });
-            }
-        }
-    }
-
-    /// The variant whose file this file is a name of.
-    fn variant_of(&self, job: &Job, subject: &Subject) -> Option<Variant> {
-        let path = job.path.strip_prefix(&subject.top).ok()?;
-        let (_, entry) = subject.tree.iter().find(|(listed, _)| listed.as_path() == path)?;
-        let Entry::File { executable, .. } = entry else { return None };
-        let variant = Variant::of(subject.purpose, Executable::of(*executable));
-        is_one_file(&job.path, &self.paths().blob(job.blob, variant)).then_some(variant)
-    }
-
-    /// Reads files; says of each what is wrong with it. One that is gone meanwhile is not wrong if
-    /// nothing owns it.
-    fn hash(jobs: &[Job], seen: &mut Verified) -> Result<Vec<Option<String>>, StoreError> {
-        let results = parallel::for_each(jobs.len(), &|number| {
-            let Job { path, blob, owner } = &jobs[number];
-            let read = File::open(path).and_then(|mut file| {
-                let size_b = file.metadata()?.len();
-                Ok((hash_of(&mut file)?, size_b))
-            });
-            Ok(match read {
-                Ok((found, size_b)) if found == *blob => (None, size_b),
-                Ok((_, size_b)) => (Some("it holds other bytes than it should".to_owned()), size_b),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && owner.is_none() => {
-                    (None, 0)
-                }
-                Err(error) => match error.raw_os_error() {
-                    // The means to look, not what is looked at.
-                    Some(12 | 23 | 24) => {
-                        let (action, path) = ("read", path.clone());
-                        return Err(StoreError::Io { action, path, source: error });
-                    }
-                    _ => (Some(format!("it cannot be read: {error}")), 0),
-                },
-            })
-        })?;
-        seen.files += results.len() as u64;
-        seen.read_b += results.iter().map(|(_, size_b)| size_b).sum::<u64>();
-        Ok(results.into_iter().map(|(problem, _)| problem).collect())
-    }
-
-    /// Reads the files of all blobs, or of some; says whether to go on.
-    fn verify_blobs(
+    /// Reads the files of all blobs, or of some; `None` where that is to end.
+    fn bad_blobs(
         &self,
         scope: Scope,
-        bad: &mut BTreeSet<(BlobId, Variant)>,
         seen: &mut Verified,
         progress: &mut dyn FnMut(&Verified) -> bool,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<BTreeSet<BlobFile>>, StoreError> {
         let mut files = Vec::new();
-        self.each_blob_file(&mut |blob, variant, path| {
-            files.push((blob, variant, path.to_owned()));
+        self.each_blob_file(&mut |blob, variant, _| {
+            files.push((blob, variant));
             Ok(())
         })?;
         if let Scope::Sample(count) = scope {
             files = self.sample(files, count);
-        } else {
-            self.verify_blob_rows(&files.iter().map(|(blob, ..)| *blob).collect(), seen)?;
         }
+        let mut bad = BTreeSet::new();
         for files in files.chunks(TOGETHER) {
-            let jobs: Vec<_> = files
-                .iter()
-                .map(|(blob, _, path)| Job { path: path.clone(), blob: *blob, owner: None })
-                .collect();
-            let problems = Self::hash(&jobs, seen)?;
-            for ((blob, variant, path), problem) in files.iter().zip(problems) {
-                let problem = problem.or_else(|| wrong_facts(path, *variant));
-                if problem.is_some() {
-                    bad.insert((*blob, *variant));
+            let job = |(blob, variant): &BlobFile| Job {
+                path: self.paths().blob(*blob, *variant),
+                blob: *blob,
+            };
+            let jobs: Vec<_> = files.iter().map(job).collect();
+            for ((file, job), read) in files.iter().zip(&jobs).zip(read_all(&jobs, seen)?) {
+                let is_bad = match read {
+                    Read::Right => !is_as_stored(&job.path, file.1),
+                    // Collected meanwhile.
+                    Read::Gone => false,
+                    Read::Wrong(_) => true,
+                };
+                if is_bad {
+                    bad.insert(*file);
                 }
             }
             if !progress(seen) {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        Ok(Some(bad))
     }
 }
 
-fn finding(thing: Thing, path: Option<&Path>, problem: &str, done: &str) -> Finding {
-    Finding {
-        what: thing.to_string(),
-        path: path.map(Path::to_owned),
-        problem: problem.to_owned(),
-        done: done.to_owned(),
+impl Damage {
+    fn of(self, thing: Thing, done: &'static str) -> Finding {
+        let Self { path, problem } = self;
+        Finding { what: thing.to_string(), path, problem, done }
     }
+}
+
+impl Subject {
+    /// Its files, each with the variant of its blob that it may be a name of.
+    fn jobs(&self) -> Vec<(Job, Variant)> {
+        let job = |(path, entry): (&kbs_plan::path::RelPath, &Entry)| {
+            let Entry::File { blob, executable, size: _ } = entry else { return None };
+            let variant = Variant::of(self.purpose, Executable::of(*executable));
+            Some((Job { path: self.top.join(path.as_path()), blob: *blob }, variant))
+        };
+        self.tree.iter().filter_map(job).collect()
+    }
+}
+
+impl Read {
+    fn problem(self) -> Option<String> {
+        match self {
+            Self::Right => None,
+            Self::Gone => Some("it is gone".to_owned()),
+            Self::Wrong(problem) => Some(problem),
+        }
+    }
+}
+
+/// Reads files with all processors and compares each with its blob's name.
+///
+/// # Errors
+/// Only where this process lacks the means to look.
+fn read_all(jobs: &[Job], seen: &mut Verified) -> Result<Vec<Read>, StoreError> {
+    const MEANS: [i32; 3] = [12, 23, 24]; // ENOMEM, ENFILE, EMFILE
+    let results = parallel::for_each(jobs.len(), &|number| {
+        let Job { path, blob } = &jobs[number];
+        let read = File::open(path).and_then(|mut file| {
+            let size_b = file.metadata()?.len();
+            Ok((hash_of(&mut file)?, size_b))
+        });
+        match read {
+            Ok((found, size_b)) if found == *blob => Ok((Read::Right, size_b)),
+            Ok((_, size_b)) => {
+                Ok((Read::Wrong("it holds other bytes than it should".to_owned()), size_b))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Read::Gone, 0)),
+            Err(source) if source.raw_os_error().is_some_and(|code| MEANS.contains(&code)) => {
+                Err(StoreError::Io { action: "read", path: path.clone(), source })
+            }
+            Err(error) => Ok((Read::Wrong(format!("it cannot be read: {error}")), 0)),
+        }
+    })?;
+    seen.files += results.len() as u64;
+    seen.read_b += results.iter().map(|(_, size_b)| size_b).sum::<u64>();
+    Ok(results.into_iter().map(|(read, _)| read).collect())
 }
 
 fn is_one_file(one: &Path, other: &Path) -> bool {
@@ -398,11 +402,11 @@ fn is_one_file(one: &Path, other: &Path) -> bool {
     matches!((facts(one), facts(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// What is wrong with the mode or time of a blob's file.
-fn wrong_facts(path: &Path, variant: Variant) -> Option<String> {
-    let facts = fs::symlink_metadata(path).ok()?;
-    let is_right = facts.is_file()
-        && facts.mode() & 0o7777 == variant.mode
-        && (facts.mtime(), facts.mtime_nsec()) == MTIME;
-    (!is_right).then(|| "its mode or time has changed".to_owned())
+/// Whether a blob's file has the mode and time that it was given.
+fn is_as_stored(path: &Path, variant: Variant) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|facts| {
+        facts.is_file()
+            && facts.mode() & 0o7777 == variant.mode
+            && (facts.mtime(), facts.mtime_nsec()) == MTIME
+    })
 }

@@ -3,28 +3,26 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
-use kbs_plan::id::{BlobId, BuildKey};
+use kbs_plan::id::BuildKey;
 use kbs_plan::tree::Entry;
 
-use super::{Finding, Job, Repair, Scope, Subject, Verified, finding};
+use super::{BlobFile, Damage, Finding, Job, Looked, Repair, Subject, Verified, read_all};
 use crate::changes::Change;
 use crate::checkout::{copy_blob, place_blob, stamp_directories};
 use crate::disk;
 use crate::error::StoreError;
 use crate::ingest::Stage;
-use crate::layout::{Purpose, Variant};
+use crate::layout::Variant;
 use crate::policy::Item;
 use crate::store::Store;
 use crate::thing::Thing;
 
 impl Store {
-    /// Tells of damaged blobs and of everything that is made of them.
+    /// Tells of damaged blobs and of everything that is made of them, and repairs what is to be.
     pub(super) fn blame(
         &self,
-        bad: &BTreeSet<(BlobId, Variant)>,
+        bad: &BTreeSet<BlobFile>,
         repair: Repair,
         seen: &mut Verified,
     ) -> Result<(), StoreError> {
@@ -32,124 +30,128 @@ impl Store {
             return Ok(());
         }
         let mut healed = BTreeSet::new();
-        for (blob, variant) in bad {
-            let path = self.paths().blob(*blob, *variant);
-            if repair == Repair::Yes && self.heal(*blob, *variant, &path)? {
-                healed.insert((*blob, *variant));
-            }
-        }
-        let known: BTreeSet<_> = seen.findings.iter().map(|finding| finding.what.clone()).collect();
-        for thing in self.all_things(&mut Verified::default(), Repair::No)? {
-            let Ok(Some(subject)) = self.subject(thing)? else { continue };
-            let mut jobs = Vec::new();
-            self.list_jobs(&subject, 0, Scope::Sample(0), &mut jobs);
-            jobs.retain(|job| bad.iter().any(|(blob, _)| *blob == job.blob));
-            let problems = Self::hash(&jobs, &mut Verified::default())?;
-            let mut lost = false;
-            for (job, problem) in jobs.iter().zip(problems) {
-                let Some(problem) = problem else { continue };
-                let done = if repair == Repair::Yes && self.restore(job, &subject)? {
-                    "restored"
-                } else {
-                    lost = true;
-                    ""
-                };
-                if !known.contains(&thing.to_string()) || done == "restored" {
-                    seen.findings.push(finding(thing, Some(&job.path), &problem, done));
-                }
-            }
-            if lost && repair == Repair::Yes {
-                let done = self.forget(thing)?;
-                let what = thing.to_string();
-                for finding in &mut seen.findings {
-                    if finding.what == what && finding.done.is_empty() {
-                        done.clone_into(&mut finding.done);
-                    }
+        if repair == Repair::Yes {
+            for file in bad {
+                if self.heal(*file)? {
+                    healed.insert(*file);
                 }
             }
         }
+        for thing in self.all_things(Repair::No, &mut Verified::default())? {
+            self.blame_thing(thing, bad, repair, seen)?;
+        }
+        let mut gone = BTreeSet::new();
         for (blob, variant) in bad {
             let path = self.paths().blob(*blob, *variant);
-            let done = if healed.contains(&(*blob, *variant)) {
-                "restored"
+            let mut done = "";
+            if healed.contains(&(*blob, *variant)) {
+                done = "restored";
             } else if repair == Repair::Yes {
                 disk::remove_file(&path)?;
-                "removed"
+                gone.insert(*blob);
+                done = "removed";
+            }
+            let problem = "it holds other bytes than it should, or has another mode or time";
+            let (what, problem) = (blob.to_string(), problem.to_owned());
+            seen.findings.push(Finding { what, path: Some(path), problem, done });
+        }
+        // Blobs that lost all their files lose their rows, too.
+        gone.retain(|blob| {
+            !Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
+        });
+        let blobs = gone.into_iter().collect();
+        self.submit("forget damaged blobs", vec![Change::DropBlobs { blobs }])
+    }
+
+    /// Finds the files of a thing that share the damage of a blob.
+    fn blame_thing(
+        &self,
+        thing: Thing,
+        bad: &BTreeSet<BlobFile>,
+        repair: Repair,
+        seen: &mut Verified,
+    ) -> Result<(), StoreError> {
+        let lease = self.lease(thing);
+        let Looked::Sound(subject) = self.look(thing)? else { return Ok(()) };
+        let mut jobs = subject.jobs();
+        jobs.retain(|(job, variant)| bad.contains(&(job.blob, *variant)));
+        let (jobs, variants): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+        let mut lost = Vec::new();
+        let reads = read_all(&jobs, &mut Verified::default())?;
+        for ((job, variant), read) in jobs.iter().zip(variants).zip(reads) {
+            let Some(problem) = read.problem() else { continue };
+            let damage = Damage { path: Some(job.path.clone()), problem };
+            if repair == Repair::Yes && self.restore(job, variant, &subject)? {
+                seen.findings.push(damage.of(thing, "restored"));
             } else {
-                ""
-            };
-            seen.findings.push(Finding {
-                what: blob.to_string(),
-                path: Some(path),
-                problem: "it holds other bytes than it should, or is not as it was stored"
-                    .to_owned(),
-                done: done.to_owned(),
-            });
+                lost.push(damage);
+            }
         }
-        if repair == Repair::Yes {
-            // Blobs that lost all their files lose their rows, too.
-            let blobs: BTreeSet<_> = bad.iter().map(|(blob, _)| *blob).collect();
-            let gone = blobs.into_iter().filter(|blob| {
-                !Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
-            });
-            let change = Change::DropBlobs { blobs: gone.collect() };
-            self.submit("forget damaged blobs", vec![change])?;
-        }
+        drop(lease);
+        let is_lost = !lost.is_empty() && repair == Repair::Yes;
+        let done = if is_lost { self.forget(thing)? } else { "" };
+        seen.findings.extend(lost.into_iter().map(|damage| damage.of(thing, done)));
         Ok(())
     }
 
     /// Puts a sound copy in the place of a damaged blob, if there is one in the store.
-    fn heal(&self, blob: BlobId, variant: Variant, path: &Path) -> Result<bool, StoreError> {
+    fn heal(&self, (blob, variant): BlobFile) -> Result<bool, StoreError> {
         let stage = Stage::new(self.paths())?;
         let waiting = stage.join("healed");
-        for other in Variant::ALL.into_iter().filter(|other| *other != variant) {
-            let from = self.paths().blob(blob, other);
-            match copy_blob(&from, blob, variant, &waiting) {
-                Ok(()) => {
-                    disk::settle(self.paths().root(), &[waiting.clone()].into())?;
-                    disk::rename(&waiting, path, "restore a blob in")?;
-                    return Ok(true);
-                }
-                Err(StoreError::MissingBlob { .. } | StoreError::CorruptBlob { .. }) => {
-                    disk::remove_file(&waiting)?;
-                }
-                Err(error) => return Err(error),
-            }
+        let others = Variant::ALL.into_iter().filter(|other| *other != variant);
+        if !self.copy_of((blob, variant), others, &waiting)? {
+            return Ok(false);
         }
-        Ok(false)
+        let path = self.paths().blob(blob, variant);
+        disk::settle(self.paths().root(), &[waiting.clone()].into())?;
+        disk::rename(&waiting, &path, "restore a blob in")?;
+        Ok(true)
     }
 
-    /// Puts a sound copy in the place of a damaged file of a thing, if there is one in the store.
-    pub(super) fn restore(&self, job: &Job, subject: &Subject) -> Result<bool, StoreError> {
-        let mode = fs::symlink_metadata(&job.path).map(|facts| facts.mode() & 0o7777);
-        let variant = Variant::ALL.into_iter().find(|v| mode.as_ref().is_ok_and(|m| *m == v.mode));
-        let Some(variant) = variant else { return Ok(false) };
-        let anchor = self.paths().blob(job.blob, variant);
+    /// Puts a sound copy in the place of a damaged file, if there is one in the store.
+    pub(super) fn restore(
+        &self,
+        job: &Job,
+        variant: Variant,
+        subject: &Subject,
+    ) -> Result<bool, StoreError> {
         let stage = Stage::new(self.paths())?;
         let waiting = stage.join("restored");
-        let sound =
-            [variant].into_iter().chain(Variant::ALL).map(|v| self.paths().blob(job.blob, v));
-        for from in sound {
-            match copy_blob(&from, job.blob, variant, &waiting) {
-                Ok(()) => {}
+        let file = (job.blob, variant);
+        if !self.copy_of(file, Variant::ALL, &waiting)? {
+            return Ok(false);
+        }
+        let is_layer = matches!(subject.thing, Thing::Layer(_));
+        if !is_layer && self.copy_of(file, [variant], &stage.join("probe"))? {
+            // The blob is sound, and the file becomes one of its names again.
+            disk::remove_file(&waiting)?;
+            place_blob(self.paths(), job.blob, variant, &waiting)?;
+        }
+        disk::settle(self.paths().root(), &[waiting.clone()].into())?;
+        let dir = job.path.parent().expect("a file lies in a directory");
+        disk::set_mode(dir, 0o755)?;
+        disk::rename(&waiting, &job.path, "restore a file in")?;
+        disk::set_mode(dir, subject.purpose.dir_mode())?;
+        disk::set_mtime(dir)?;
+        Ok(true)
+    }
+
+    /// Makes `place` a copy of a blob, with the mode of `variant`, of the first of `sources` that is
+    /// sound; says whether one was.
+    fn copy_of(
+        &self,
+        (blob, variant): BlobFile,
+        sources: impl IntoIterator<Item = Variant>,
+        place: &std::path::Path,
+    ) -> Result<bool, StoreError> {
+        for source in sources {
+            match copy_blob(&self.paths().blob(blob, source), blob, variant, place) {
+                Ok(()) => return Ok(true),
                 Err(StoreError::MissingBlob { .. } | StoreError::CorruptBlob { .. }) => {
-                    disk::remove_file(&waiting)?;
-                    continue;
+                    disk::remove_file(place)?;
                 }
                 Err(error) => return Err(error),
             }
-            if from == anchor && subject.purpose == Purpose::Output {
-                // The blob is sound: the file becomes one of its names again.
-                disk::remove_file(&waiting)?;
-                place_blob(self.paths(), job.blob, variant, &waiting)?;
-            }
-            disk::settle(self.paths().root(), &[waiting.clone()].into())?;
-            let dir = job.path.parent().expect("a file lies in a directory");
-            disk::set_mode(dir, 0o755)?;
-            disk::rename(&waiting, &job.path, "restore a file in")?;
-            disk::set_mode(dir, subject.purpose.dir_mode())?;
-            disk::set_mtime(dir)?;
-            return Ok(true);
         }
         Ok(false)
     }
@@ -157,7 +159,7 @@ impl Store {
     /// Gives the directories of a thing their modes and times again, which a repair that was killed has
     /// left as it needed them; says whether they are all there.
     pub(super) fn restamp(&self, thing: Thing) -> Result<bool, StoreError> {
-        let Ok(Some(Subject { thing: _, top, purpose, tree })) = self.described(thing)? else {
+        let Looked::Sound(Subject { thing: _, top, purpose, tree }) = self.describe(thing)? else {
             return Ok(false);
         };
         // Parents come first, so that no link is followed to what is not ours.
@@ -172,7 +174,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets something that cannot be restored: the next request makes it again.
+    /// Forgets something that cannot be restored: the next request makes it again. Says what became of
+    /// it.
     pub(super) fn forget(&self, thing: Thing) -> Result<&'static str, StoreError> {
         let aliases = match thing {
             Thing::Output(key) => self.aliases_of(key)?,
@@ -182,7 +185,11 @@ impl Store {
         Ok(if removed > 0 { "forgotten" } else { "in use, and left" })
     }
 
-    fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
+    /// The other keys that an output is that of, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`].
+    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
         let mut aliases = Vec::new();
         self.each_output(&mut |alias, row| {
             if row.stored_as == key && alias != key {

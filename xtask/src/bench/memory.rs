@@ -12,7 +12,8 @@ pub(crate) fn resident_b(pid: u32) -> Result<u64, Failure> {
     Ok(kib(&status, "RssAnon:")? * 1024 + kib(&status, "RssFile:")? * 1024)
 }
 
-fn kib(status: &str, field: &str) -> Result<u64, Failure> {
+/// A number of a `status` file, in KiB.
+pub(crate) fn kib(status: &str, field: &str) -> Result<u64, Failure> {
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|rest| rest.split_whitespace().next());
     Ok(number.ok_or_else(|| format!("the kernel shows no {field}"))?.parse()?)

@@ -43,6 +43,10 @@ pub(crate) enum Figure {
     Ms(f64),
     /// Bytes.
     Bytes(u64),
+    /// So many in a second.
+    PerSecond(f64),
+    /// Millions of bytes in a second.
+    MbPerSecond(f64),
 }
 
 impl From<Duration> for Figure {
@@ -54,7 +58,7 @@ impl From<Duration> for Figure {
 impl Figure {
     fn number(self) -> f64 {
         match self {
-            Self::Ms(ms) => ms,
+            Self::Ms(number) | Self::PerSecond(number) | Self::MbPerSecond(number) => number,
             #[expect(clippy::cast_precision_loss, reason = "sizes of processes, for a ratio")]
             Self::Bytes(bytes) => bytes as f64,
         }
@@ -63,7 +67,10 @@ impl Figure {
     fn shown(self) -> String {
         match self {
             Self::Ms(ms) if ms >= 1000.0 => format!("{:.2} s", ms / 1000.0),
+            Self::Ms(ms) if ms < 1.0 => format!("{:.1} µs", ms * 1000.0),
             Self::Ms(ms) => format!("{ms:.1} ms"),
+            Self::MbPerSecond(number) => format!("{number:.0} MB/s"),
+            Self::PerSecond(number) => format!("{number:.0} /s"),
             Self::Bytes(_) => format!("{:.1} MiB", self.number() / (1024.0 * 1024.0)),
         }
     }

@@ -76,6 +76,13 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     }
 }
 
+/// What so many of a hundred are not above.
+pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    times.get(place).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +93,15 @@ mod tests {
         assert_eq!(ms(&[9, 1, 5]), Duration::from_millis(5));
         assert_eq!(ms(&[4, 1, 2, 100]), Duration::from_millis(3));
         assert_eq!(ms(&[]), Duration::ZERO);
+    }
+
+    #[test]
+    fn percentiles_are_among_the_times() {
+        let mut times: Vec<_> = (1..=200).rev().map(Duration::from_millis).collect();
+        assert_eq!(percentile(&mut times, 50), Duration::from_millis(101));
+        assert_eq!(percentile(&mut times, 99), Duration::from_millis(199));
+        assert_eq!(percentile(&mut times[..1], 99), Duration::from_millis(1));
+        assert_eq!(percentile(&mut [], 99), Duration::ZERO);
     }
 
     #[test]

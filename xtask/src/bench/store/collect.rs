@@ -1,0 +1,105 @@
+//! The collection of many small outputs, beside that of Nix.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+use kbs_store::{Item, Policy, Store, decide};
+
+use super::Bench;
+use super::index::{NOW_UNIX_S, commit_small, fresh};
+use crate::bench::nix::Nix;
+use crate::bench::report::Report;
+use crate::bench::rounds::{Contender, interleave, time};
+use crate::{Failure, say};
+
+const BUDGET: &str = "≥ 5 × faster";
+const THREADS: u64 = 8;
+
+/// Measures the collection of everything where nothing is held.
+pub(super) fn measure(report: &mut Report, bench: &Bench, outputs: usize) -> Result<(), Failure> {
+    say(&format!("collection of {outputs} outputs"));
+    let store = fresh(&bench.path("collected"))?;
+    let nix = Nix::without_builds(bench.dir.path())
+        .inspect_err(|error| report.skip("nix-store --gc as a peer", &error.to_string()))
+        .ok();
+    let mut contenders = vec![Contender::measured(|_| {
+        fill(&store, outputs as u64)?;
+        settle(bench)?;
+        let start = Instant::now();
+        let candidates = store.candidates(NOW_UNIX_S)?;
+        let policy = Policy { everything: true, ..Policy::default() };
+        let decisions = decide(candidates, &policy, NOW_UNIX_S, 0, &mut |_| 0);
+        let items: Vec<Item> = decisions
+            .into_iter()
+            .filter(|decision| decision.reason.goes())
+            .map(|decision| decision.candidate.item)
+            .collect();
+        let removed = store.remove(&items, NOW_UNIX_S)?;
+        let took = start.elapsed();
+        let expected = (outputs as u64, 3 * outputs as u64);
+        if (removed.things, removed.blobs) == expected {
+            Ok(took)
+        } else {
+            Err(format!("the collection took {removed:?}").into())
+        }
+    })];
+    if let Some(nix) = &nix {
+        let paths = small_directories(bench, outputs)?;
+        contenders.push(Contender::measured(move |_| {
+            for paths in paths.chunks(1000) {
+                let mut add = nix.store();
+                add.arg("--add").args(paths);
+                time("nix-store --add", add)?;
+            }
+            settle(bench)?;
+            let mut collect = nix.store();
+            collect.arg("--gc");
+            time("nix-store --gc", collect)
+        }));
+    }
+    let took = interleave((bench.runs / 2).max(1), contenders)?;
+    let peer = took.get(1).map(|took| ("nix-store --gc", (*took).into()));
+    let what = format!("collection of {outputs} outputs of 3 files");
+    report.row(&what, took[0], peer.as_slice(), Some(BUDGET));
+    Ok(())
+}
+
+fn settle(bench: &Bench) -> Result<(), Failure> {
+    let mut command = std::process::Command::new("sync");
+    command.arg("-f").arg(bench.dir.path());
+    time("sync -f", command).map(drop)
+}
+
+fn fill(store: &Store, outputs: u64) -> Result<(), Failure> {
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn(move || {
+                    (0..outputs)
+                        .filter(|number| number % THREADS == thread)
+                        .try_for_each(|number| commit_small(store, number))
+                        .map_err(|error| error.to_string())
+                })
+            })
+            .collect();
+        running.into_iter().try_for_each(|thread| {
+            thread.join().map_err(|_| Failure::from("a thread panicked"))?.map_err(Failure::from)
+        })
+    })
+}
+
+/// What Nix gets: as many directories of as many files of the same sizes.
+fn small_directories(bench: &Bench, count: usize) -> Result<Vec<PathBuf>, Failure> {
+    let mut paths = Vec::with_capacity(count);
+    for number in 0..count {
+        let dir = bench.path(&format!("small/{number}"));
+        std::fs::create_dir_all(&dir)?;
+        for (name, size_b) in super::index::SMALL {
+            let bytes = super::tree::bytes(&format!("{name} of {number}"), size_b);
+            std::fs::write(dir.join(name.replace('/', "-")), bytes)?;
+        }
+        paths.push(dir);
+    }
+    Ok(paths)
+}
