@@ -4,6 +4,7 @@ mod blobs;
 mod crash;
 mod file_systems;
 mod history;
+mod migrated;
 mod model;
 mod opening;
 mod outputs;

@@ -4,7 +4,7 @@
 mod chance;
 mod facts;
 mod scenario;
-mod victim;
+pub(super) mod victim;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ const PART: &str = "KBS_TEST_VICTIM_PART";
 
 /// What the process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(in crate::tests) enum Part {
     /// Everything of the scenario.
     Scenario,
     /// Opens the directory and closes it.
@@ -43,19 +43,19 @@ impl Part {
 
 /// What came of a process.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(in crate::tests) struct Report {
     /// How many acts it reported as done.
-    pub(super) done: usize,
+    pub(in crate::tests) done: usize,
     /// The steps it counted, each with the number of acts that were done before.
-    pub(super) steps: Vec<(usize, String)>,
+    pub(in crate::tests) steps: Vec<(usize, String)>,
     /// The step that was refused.
-    pub(super) refused: Option<String>,
+    pub(in crate::tests) refused: Option<String>,
     /// The act that failed, and what it said.
-    pub(super) failed: Option<(usize, String)>,
+    pub(in crate::tests) failed: Option<(usize, String)>,
     /// It came to its end.
-    pub(super) ended: bool,
+    pub(in crate::tests) ended: bool,
     /// All that it said, for the message of a test that fails.
-    pub(super) said: String,
+    pub(in crate::tests) said: String,
 }
 
 /// The process.
@@ -73,7 +73,7 @@ pub(super) fn command(state: &Path, part: Part) -> Command {
 }
 
 /// Starts a process with a fault, and waits for its end.
-pub(super) fn run(state: &Path, part: Part, fault: &str) -> Report {
+pub(in crate::tests) fn run(state: &Path, part: Part, fault: &str) -> Report {
     let mut child = command(state, part).env(FAULT, fault).spawn().unwrap();
     let mut report = Report::default();
     for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
