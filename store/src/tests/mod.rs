@@ -4,7 +4,7 @@ mod blobs;
 mod crash;
 mod file_systems;
 mod history;
-mod killed;
+mod migrated;
 mod model;
 mod opening;
 mod outputs;
