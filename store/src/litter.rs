@@ -9,12 +9,12 @@ use std::path::Path;
 
 use kbs_plan::id::{BlobId, BuildKey};
 
-use crate::collect::Removed;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::ingest::Stage;
 use crate::layout::Variant;
 use crate::rebuild::About;
+use crate::removal::Removed;
 use crate::store::Store;
 use crate::thing::Thing;
 
@@ -73,7 +73,7 @@ impl Store {
                 disk::rename(&path, &stage.join(&aside), "move away")?;
             } else {
                 disk::remove_file(&path)?;
-                removed.freed_b += facts.blocks() * 512;
+                removed.freed_b += facts.len();
             }
             removed.things += 1;
         }

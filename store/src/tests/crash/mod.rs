@@ -211,18 +211,15 @@ fn refuse_at(share: usize) {
             let (done, name) = &steps[n];
             let when = format!("{error} at step {n}, {name}");
             assert!(report.ended && report.refused.is_some(), "{when}: {}", report.said);
-            match report.failed {
-                Some((act, told)) => {
-                    assert_eq!(act, *done, "{when}: {told}");
-                    let path = place.state().display().to_string();
-                    assert!(told.contains(&path), "{when}: no path in {told}");
-                    is_explained(error, &told, &when);
-                }
-                None => {
-                    let closes = ACTS.get(*done).is_none_or(|act| act.name.starts_with("open"));
-                    assert!(closes, "{when}: nobody was told");
-                    unheard.insert(name.clone());
-                }
+            if let Some((act, told)) = report.failed {
+                assert_eq!(act, *done, "{when}: {told}");
+                let path = place.state().display().to_string();
+                assert!(told.contains(&path), "{when}: no path in {told}");
+                is_explained(error, &told, &when);
+            } else {
+                let closes = ACTS.get(*done).is_none_or(|act| act.name.starts_with("open"));
+                assert!(closes, "{when}: nobody was told");
+                unheard.insert(name.clone());
             }
             let store = Store::open(&place.state()).unwrap_or_else(|e| panic!("{when}: {e:?}"));
             assert_eq!(names_in(&store.paths().scratch()), [""; 0], "{when}: scratch");
