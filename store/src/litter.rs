@@ -146,6 +146,10 @@ impl Store {
         let blobs = self.paths().blobs();
         for dir in names_in(&blobs)? {
             let dir = blobs.join(dir);
+            // What is no directory is none of ours.
+            if !dir.is_dir() {
+                continue;
+            }
             for name in names_in(&dir)? {
                 let found = name.to_str().and_then(Variant::of_file_name);
                 if let Some((blob, variant)) = found {

@@ -6,6 +6,7 @@ mod file_systems;
 mod history;
 mod migrated;
 mod model;
+mod odd;
 mod opening;
 mod outputs;
 mod removal;
