@@ -11,18 +11,22 @@ use redb::ReadableTable as _;
 
 use crate::changes::Change;
 use crate::disk;
-use crate::error::StoreError;
+use crate::error::{At as _, StoreError};
 use crate::index::TreeRow;
 use crate::ingest::Stage;
 use crate::layout::{Executable, Purpose, Variant};
+use crate::parallel;
 use crate::policy::{Candidate, Holder, Item};
 use crate::row::Ending;
 use crate::store::Store;
+use crate::sweep::remove_tree;
 use crate::tables::{IMAGES, LAYERS, USES};
 use crate::thing::Thing;
 
 /// So many things go in one transaction. Others wait as long as it takes.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 1024;
+/// So many blobs go in one transaction.
+const BLOBS_TOGETHER: usize = 4096;
 
 /// What a removal did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -154,6 +158,10 @@ impl Store {
             let stage = Stage::new(self.paths())?;
             let (things, blobs, own_b) = self.take_out(items, &stage, rooted)?;
             // The files themselves: nothing names them any more.
+            parallel::for_each_waiting(items.len(), &|number| {
+                let dir = stage.join(&number.to_string());
+                remove_tree(&dir).at("remove", &dir)
+            })?;
             drop(stage);
             removed += Removed { things, blobs: 0, freed_b: own_b };
             removed += self.release(&blobs)?;
@@ -180,25 +188,22 @@ impl Store {
                 Item::Failure(_) => false,
                 Item::Kept(_) => true,
             };
-            let mut doomed = Vec::new();
-            for item in items.iter().filter(|item| !is_held(item)) {
-                doomed.extend(self.doom(item)?);
-            }
+            let items: Vec<_> = items.iter().filter(|item| !is_held(item)).collect();
+            let doomed = parallel::for_each(items.len(), &|number| self.doom(items[number]))?;
+            let doomed: Vec<_> = doomed.into_iter().flatten().collect();
             let changes = doomed.iter().flat_map(|doomed| doomed.changes.clone()).collect();
             self.submit("forget what is collected", changes)?;
-            let (mut blobs, mut own_b) = (BTreeSet::new(), 0);
-            for (number, doomed) in doomed.iter().enumerate() {
-                if let Some(dir) = doomed.dir.as_ref().filter(|dir| dir.is_dir()) {
+            parallel::for_each_waiting(doomed.len(), &|number| {
+                let Doomed { dir, files, .. } = &doomed[number];
+                if let Some(dir) = dir.as_ref().filter(|dir| dir.is_dir()) {
                     // Moving a directory needs permission to write to it.
                     disk::set_mode(dir, 0o755)?;
                     disk::rename(dir, &stage.join(&number.to_string()), "move away")?;
                 }
-                for file in &doomed.files {
-                    disk::remove_file(file)?;
-                }
-                blobs.extend(&doomed.blobs);
-                own_b += doomed.own_b;
-            }
+                files.iter().try_for_each(|file| disk::remove_file(file).map(drop))
+            })?;
+            let blobs = doomed.iter().flat_map(|doomed| &doomed.blobs).copied().collect();
+            let own_b = doomed.iter().map(|doomed| doomed.own_b).sum();
             Ok((doomed.len() as u64, blobs, own_b))
         })
     }
@@ -265,13 +270,16 @@ impl Store {
         }
         let cloned = self.cloned_blobs()?;
         let blobs: Vec<_> = blobs.iter().filter(|blob| !cloned.contains(blob)).collect();
-        for blobs in blobs.chunks(TOGETHER * 8) {
+        for blobs in blobs.chunks(BLOBS_TOGETHER) {
             self.pins.while_still(|is_pinned| {
+                let blobs: Vec<_> = blobs.iter().filter(|blob| !is_pinned(***blob)).collect();
+                let there = parallel::for_each(blobs.len(), &|number| {
+                    let file = |variant| names_of(&self.paths().blob(**blobs[number], variant));
+                    Ok::<_, StoreError>(Variant::ALL.map(file))
+                })?;
                 let mut files = Vec::new();
                 let mut unused = Vec::new();
-                for blob in blobs.iter().filter(|blob| !is_pinned(***blob)) {
-                    let there =
-                        Variant::ALL.map(|variant| names_of(&self.paths().blob(**blob, variant)));
+                for (blob, there) in blobs.into_iter().zip(there) {
                     if there.iter().flatten().all(|(_, links, _)| *links <= 1) {
                         unused.push(**blob);
                     }
@@ -281,10 +289,10 @@ impl Store {
                 if !unused.is_empty() {
                     self.submit("forget unused blobs", vec![Change::DropBlobs { blobs: unused }])?;
                 }
-                for (path, _, disk_b) in files {
-                    disk::remove_file(&path)?;
-                    removed.freed_b += disk_b;
-                }
+                removed.freed_b += files.iter().map(|(_, _, disk_b)| disk_b).sum::<u64>();
+                parallel::for_each_waiting(files.len(), &|number| {
+                    disk::remove_file(&files[number].0).map(drop)
+                })?;
                 Ok::<_, StoreError>(())
             })?;
         }
