@@ -24,6 +24,8 @@ pub(crate) enum Change {
     PutOutput { key: BuildKey, row: Box<IndexRow>, blobs: Vec<(BlobId, u64)> },
     /// No output of this key any more.
     DropOutput { key: BuildKey },
+    /// No output of this key any more, and none that is served from its directory.
+    DropDirectory { key: BuildKey },
     /// A layer or an image, and its blobs; none where its files are its own.
     PutTree { thing: Thing, row: TreeRow, blobs: Vec<(BlobId, u64)> },
     /// No such layer or image any more.
@@ -63,6 +65,7 @@ pub(crate) fn apply(txn: &WriteTransaction, changes: &[Change]) -> Result<(), Tx
         match change {
             Change::PutOutput { key, row, blobs } => rows.put_output(*key, row, blobs)?,
             Change::DropOutput { key } => rows.drop_output(*key)?,
+            Change::DropDirectory { key } => rows.drop_directory(*key)?,
             Change::PutTree { thing, row, blobs } => rows.put_tree(*thing, row, blobs)?,
             Change::DropTree { thing } => rows.drop_tree(*thing)?,
             Change::DropBlobs { blobs } => rows.drop_blobs(blobs)?,
@@ -239,6 +242,18 @@ impl<'t> Rows<'t> {
             self.contents.remove(row.content)?;
         }
         Ok(())
+    }
+
+    /// Reads every row: for what happens seldom.
+    fn drop_directory(&mut self, key: BuildKey) -> Result<(), TxnError> {
+        let mut gone = vec![key];
+        for row in self.outputs.iter()? {
+            let (alias, bytes) = row?;
+            if IndexRow::decode(bytes.value()).is_ok_and(|row| row.stored_as == key) {
+                gone.push(alias.value());
+            }
+        }
+        gone.into_iter().try_for_each(|key| self.drop_output(key))
     }
 
     fn count_output(&mut self, key: BuildKey, row: &IndexRow, step: Step) {

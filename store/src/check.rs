@@ -106,6 +106,11 @@ fn look(
         compare(&dir, path, entry, purpose)?;
     }
     if extent == Extent::Whole {
+        let top = dir.dir_metadata();
+        let top = top.map_err(|error| Finding::Unreadable("its directory".to_owned(), error))?;
+        if mode(&top) != purpose.dir_mode() {
+            return Err(Finding::Damage("its directory has changed".to_owned()));
+        }
         count_entries(&dir, listed)?;
     }
     let files = || {

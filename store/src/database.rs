@@ -8,7 +8,7 @@ use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Builder, ReadTransaction, WriteTransaction};
 
@@ -87,6 +87,17 @@ macro_rules! from_redb {
 }
 from_redb!(StorageError, TableError, TransactionError, CommitError);
 
+/// Runs `body` on a database file without a change to it; `None` where that cannot be: it is damaged, or
+/// was left by a kill and has to be mended first.
+pub(crate) fn peek<T>(
+    path: &Path,
+    body: impl FnOnce(&ReadTransaction) -> Result<T, TxnError>,
+) -> Option<T> {
+    use redb::ReadableDatabase as _;
+    let read = contain(|| body(&Builder::new().open_read_only(path).ok()?.begin_read().ok()?).ok());
+    read.ok().flatten()
+}
+
 impl Database {
     /// Opens the file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenFailure> {
@@ -119,6 +130,20 @@ impl Database {
             use redb::ReadableDatabase as _;
             body(&handle.begin_read()?)
         })
+    }
+
+    /// As [`read`](Self::read), but waits for nobody: `None` where the database is not open just now, or
+    /// somebody has it alone.
+    pub(crate) fn read_at_once<T>(
+        &self,
+        action: &'static str,
+        body: impl FnOnce(&ReadTransaction) -> Result<T, TxnError>,
+    ) -> Option<Result<T, StoreError>> {
+        let guard = self.handle.try_read().ok().filter(|guard| guard.is_some())?;
+        Some(self.work_on(guard, action, |handle| {
+            use redb::ReadableDatabase as _;
+            body(&handle.begin_read()?)
+        }))
     }
 
     /// Runs `body` as the only writer and makes what it wrote durable; where it fails, nothing of
@@ -165,19 +190,28 @@ impl Database {
         action: &'static str,
         work: impl FnOnce(&redb::Database) -> Result<T, TxnError>,
     ) -> Result<T, StoreError> {
-        let failed = |source: Box<dyn Error + Send + Sync>| StoreError::Txn {
-            action,
-            path: self.path.clone(),
-            source,
-        };
         let mut guard = self.handle.read().unwrap_or_else(PoisonError::into_inner);
         if guard.is_none() {
             drop(guard);
-            self.reopen().map_err(|error| failed(error.into()))?;
+            self.reopen().map_err(|error| self.failed(action, error.into()))?;
             guard = self.handle.read().unwrap_or_else(PoisonError::into_inner);
         }
+        self.work_on(guard, action, work)
+    }
+
+    fn failed(&self, action: &'static str, source: Box<dyn Error + Send + Sync>) -> StoreError {
+        StoreError::Txn { action, path: self.path.clone(), source }
+    }
+
+    fn work_on<T>(
+        &self,
+        guard: RwLockReadGuard<'_, Option<redb::Database>>,
+        action: &'static str,
+        work: impl FnOnce(&redb::Database) -> Result<T, TxnError>,
+    ) -> Result<T, StoreError> {
         let Some(handle) = guard.as_ref() else {
-            return Err(failed("the database is being closed after an I/O error".into()));
+            let closing = "the database is being closed after an I/O error";
+            return Err(self.failed(action, closing.into()));
         };
         let (error, fresh_start): (Box<dyn Error + Send + Sync>, bool) =
             match contain(|| work(handle)) {
@@ -194,7 +228,7 @@ impl Database {
             tracing::warn!(path = %self.path.display(), %error, "database closed, to be reopened");
             self.close();
         }
-        Err(failed(error))
+        Err(self.failed(action, error))
     }
 
     fn reopen(&self) -> Result<(), OpenFailure> {

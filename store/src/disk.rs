@@ -1,5 +1,6 @@
 //! Every change to the state directory's files: what it is for is said with each, and in this
-//! crate's tests each can fail, or be the last thing that the process does.
+//! crate's tests each can fail, or be the last thing that the process does. Those that need more
+//! than is here call [`step`] themselves.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -11,17 +12,18 @@ use rustix::fs::{AtFlags, CWD, utimensat};
 
 use crate::error::{At as _, StoreError, no_room};
 #[cfg(test)]
-use crate::faults::step;
+pub(crate) use crate::faults::step;
 use crate::ingest::fixed_times;
 
 /// Above this many, one sync of the whole file system is quicker than one for each; below, it
 /// would wait for other programs' writes.
 const FEW: usize = 64;
 
-/// Outside of the tests nothing stands between a change and the kernel.
+/// Announces a change, whose error it may have: outside of the tests nothing stands between a change
+/// and the kernel.
 #[cfg(not(test))]
 #[expect(clippy::unnecessary_wraps, reason = "in the tests it fails")]
-const fn step(_what: &'static str) -> io::Result<()> {
+pub(crate) const fn step(_what: &'static str) -> io::Result<()> {
     Ok(())
 }
 
@@ -37,6 +39,14 @@ pub(crate) fn create_dir_if_absent(path: &Path) -> Result<bool, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error).at("create", path),
     }
+}
+
+/// Makes a directory with a name that nothing else has.
+pub(crate) fn create_temporary_dir(parent: &Path, prefix: &str) -> Result<PathBuf, StoreError> {
+    step("create a directory")
+        .and_then(|()| tempfile::Builder::new().prefix(prefix).tempdir_in(parent))
+        .map(tempfile::TempDir::keep)
+        .at("make a directory in", parent)
 }
 
 /// Makes a file that is not there, open for writing.

@@ -34,12 +34,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new(layout: &Layout) -> Result<Self, StoreError> {
-        let scratch = layout.scratch();
-        let dir = tempfile::Builder::new()
-            .prefix("stage-")
-            .tempdir_in(&scratch)
-            .at("make a directory in", &scratch)?;
-        Ok(Self { path: dir.keep() })
+        Ok(Self { path: disk::create_temporary_dir(&layout.scratch(), "stage-")? })
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
@@ -211,6 +206,7 @@ impl<'a> Copying<'a> {
 
 /// Gives a written file the mode of its variant and the one time.
 pub(crate) fn finish_file(file: &File, variant: Variant) -> io::Result<()> {
+    disk::step("set a mode and time")?;
     file.set_permissions(Permissions::from_mode(variant.mode))?;
     Ok(futimens(file, &fixed_times())?)
 }

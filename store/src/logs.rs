@@ -70,9 +70,8 @@ impl Store {
     /// [`StoreError::Io`], [`StoreError::NoSpace`].
     pub fn log_writer(&self, limit_b: u64) -> Result<LogWriter, StoreError> {
         let scratch = self.paths().scratch();
-        let (file, path) = tempfile::Builder::new()
-            .prefix("log-")
-            .tempfile_in(&scratch)
+        let (file, path) = disk::step("create a file")
+            .and_then(|()| tempfile::Builder::new().prefix("log-").tempfile_in(&scratch))
             .at("make a file in", &scratch)?
             .into_parts();
         let encoder = zstd::Encoder::new(file, LEVEL).and_then(|mut encoder| {
@@ -136,7 +135,12 @@ impl LogWriter {
             self.keep(note.as_bytes()).at("write the log", &self.path)?;
         }
         let Self { encoder, path, hasher, size_b, dropped_b, unflushed_b, .. } = self;
-        let sync = || encoder.finish()?.sync_all();
+        let sync = || {
+            disk::step("write")?;
+            let file = encoder.finish()?;
+            disk::step("sync")?;
+            file.sync_all()
+        };
         sync().map_err(|error| no_room("write the log", &path, unflushed_b, error))?;
         let facts = LogFacts { size_b, dropped_b, digest: hasher.finish() };
         Ok(LogFile { path, facts })
@@ -150,6 +154,7 @@ impl LogWriter {
         self.last_byte = bytes.last().copied().unwrap_or(self.last_byte);
         if self.unflushed_b >= FLUSH_EVERY_B {
             self.unflushed_b = 0;
+            disk::step("write")?;
             self.encoder.flush()?;
         }
         Ok(())

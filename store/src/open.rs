@@ -3,12 +3,15 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use redb::ReadTransaction;
+
 use crate::changes::make_tables;
 use crate::claim::OpenError;
-use crate::database::{Database, OpenFailure};
+use crate::database::{Database, OpenFailure, TxnError, peek};
+use crate::disk;
 use crate::error::StoreError;
 use crate::layout::Layout;
-use crate::migrate::{Carried, OLDEST_SCHEMA, carry};
+use crate::migrate::{Carried, OLDEST_SCHEMA, carry, carry_untouched};
 use crate::rebuild::index_files;
 use crate::tables::{SCHEMA, SCHEMA_VERSION};
 
@@ -29,12 +32,19 @@ pub(crate) fn open_index(layout: &Layout, index: Index) -> Result<Database, Open
         make_database(layout, Carried::default())?;
     } else if index == Index::Anew {
         // What only the old one knows comes along if it can be read.
-        let carried = open_database(&place).ok().and_then(|old| {
+        let carried = carry_untouched(&place).or_else(|| {
+            let old = open_database(&place).ok()?;
             let version = read_schema(&old).ok()?;
             carry(&old, version).ok()
         });
         keep(layout, "replaced")?;
         make_database(layout, carried.unwrap_or_default())?;
+    } else if let Some(found @ OLDEST_SCHEMA..SCHEMA_VERSION) = peek(&place, schema) {
+        // Opened for writing, it would not be any more what is to be kept.
+        if let Some(carried) = carry_untouched(&place) {
+            keep(layout, &format!("schema-{found}"))?;
+            make_database(layout, carried)?;
+        }
     }
     let db = open_database(&place)?;
     match read_schema(&db)? {
@@ -57,9 +67,12 @@ fn keep(layout: &Layout, why: &str) -> Result<(), OpenError> {
     let copy = || {
         // A copy and not a link: the file that is there is replaced, never changed, but nobody
         // should have to know that.
+        disk::step("write")?;
         fs::copy(layout.database(), &staged)?;
+        disk::step("sync")?;
         File::open(&staged)?.sync_all()?;
-        fs::rename(&staged, &kept)?;
+        disk::try_rename(&staged, &kept)?;
+        disk::step("sync")?;
         File::open(layout.root())?.sync_all()
     };
     copy().map_err(|source| OpenError::Database { path: kept.clone(), source: source.into() })?;
@@ -75,7 +88,8 @@ fn make_database(layout: &Layout, carried: Carried) -> Result<(), OpenError> {
         .and_then(|()| index_files(layout, &db, carried))
         .map_err(|source| index_error(layout, source))?;
     drop(db);
-    fs::rename(&staged, layout.database())
+    disk::try_rename(&staged, &layout.database())
+        .and_then(|()| disk::step("sync"))
         .and_then(|()| File::open(layout.root())?.sync_all())
         .map_err(|source| OpenError::ReadOnly { path: layout.root().to_owned(), source })
 }
@@ -106,12 +120,14 @@ fn open_database(path: &Path) -> Result<Database, OpenError> {
 
 fn read_schema(db: &Database) -> Result<u64, OpenError> {
     let damaged = |source| OpenError::Damaged { path: db.path().to_owned(), source };
-    let version = db.read("read the schema version", |txn| {
-        Ok(txn.open_table(SCHEMA)?.get("version")?.map(|version| version.value()))
-    });
-    match version {
-        Ok(Some(version)) => Ok(version),
-        Ok(None) => Err(damaged("it has no schema".into())),
+    match db.read("read the schema version", schema) {
+        Ok(0) => Err(damaged("it has no schema".into())),
+        Ok(version) => Ok(version),
         Err(error) => Err(damaged(error.into())),
     }
+}
+
+/// The schema of a database; 0 where it says none.
+fn schema(txn: &ReadTransaction) -> Result<u64, TxnError> {
+    Ok(txn.open_table(SCHEMA)?.get("version")?.map_or(0, |version| version.value()))
 }

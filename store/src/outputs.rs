@@ -11,6 +11,7 @@ use redb::ReadableTable as _;
 use crate::changes::Change;
 use crate::check::glance;
 use crate::checkout::check_out;
+use crate::database::TxnError;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::index::IndexRow;
@@ -168,15 +169,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Row`], [`StoreError::Txn`].
     pub fn lookup(&self, key: BuildKey) -> Result<Option<IndexRow>, StoreError> {
-        let row = self.db.read("look up an output", |txn| {
-            let table = txn.open_table(OUTPUTS)?;
-            Ok(table.get(key)?.map(|bytes| IndexRow::decode(bytes.value())))
-        })?;
-        row.transpose().map_err(|source| StoreError::Row {
-            table: "outputs",
-            key: key.to_string(),
-            source,
-        })
+        readable(key, self.db.read("look up an output", |txn| index_row(txn, key))?)
+    }
+
+    /// As [`lookup`](Self::lookup), but waits for nobody who has the database alone: `None` then. It
+    /// takes a few microseconds, so that even a thread that must not wait may ask.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    pub fn lookup_at_once(&self, key: BuildKey) -> Result<Option<Option<IndexRow>>, StoreError> {
+        let row = self.db.read_at_once("look up an output", |txn| index_row(txn, key));
+        row.map(|row| readable(key, row?)).transpose()
     }
 
     /// The directory of an output.
@@ -399,11 +402,13 @@ impl Store {
         tracing::warn!(build.key = %key, reason, "an output is dropped");
         let mut gone = vec![key];
         let mut directory = None;
+        let mut changes = vec![Change::DropOutput { key }];
         if let (Some(row), Place::Directory) = (&row, place) {
             gone.push(row.stored_as);
             directory = Some(self.paths().output(row.stored_as, &row.stored_name));
+            // Files of other keys may be in the hands of others: what stays of them is litter.
+            changes.push(Change::DropDirectory { key: row.stored_as });
         }
-        let changes = gone.iter().map(|key| Change::DropOutput { key: *key }).collect();
         self.submit("forget an output", changes)?;
         for key in gone {
             disk::remove_file(&self.paths().meta(key))?;
@@ -422,16 +427,27 @@ impl Store {
             // Moving a directory needs permission to write to it.
             disk::set_mode(path, 0o755)?;
         }
-        let scratch = self.paths().scratch();
-        let dir = tempfile::Builder::new()
-            .prefix("damaged-")
-            .tempdir_in(&scratch)
-            .at("make a directory in", &scratch)?
-            .keep();
+        let dir = disk::create_temporary_dir(&self.paths().scratch(), "damaged-")?;
         let aside = dir.join(path.file_name().unwrap_or_default());
         disk::rename(path, &aside, "move aside what is damaged to")?;
         Ok(aside)
     }
+}
+
+fn index_row(
+    txn: &redb::ReadTransaction,
+    key: BuildKey,
+) -> Result<Option<Result<IndexRow, RowError>>, TxnError> {
+    let table = txn.open_table(OUTPUTS)?;
+    Ok(table.get(key)?.map(|bytes| IndexRow::decode(bytes.value())))
+}
+
+fn readable(
+    key: BuildKey,
+    row: Option<Result<IndexRow, RowError>>,
+) -> Result<Option<IndexRow>, StoreError> {
+    let of = |source| StoreError::Row { table: "outputs", key: key.to_string(), source };
+    row.transpose().map_err(of)
 }
 
 pub(crate) fn output_row(

@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use crate::changes::{Change, Totals};
 use crate::claim::{Claim, OpenError, claim};
 use crate::database::Database;
+use crate::disk;
 use crate::error::StoreError;
 use crate::layout::Layout;
 use crate::locks::Locks;
@@ -68,7 +69,8 @@ impl Store {
         }
         let db = open_index(layout, index)?;
         let was_left_open = layout.open_marker().exists();
-        fs::write(layout.open_marker(), "")
+        disk::step("create a file")
+            .and_then(|()| fs::write(layout.open_marker(), ""))
             .map_err(|source| OpenError::ReadOnly { path: layout.root().to_owned(), source })?;
         Ok(Self {
             db,
@@ -152,7 +154,7 @@ impl Drop for Store {
         {
             tracing::warn!(%error, "last uses and jobs are forgotten");
         }
-        if let Err(error) = fs::remove_file(self.paths().open_marker()) {
+        if let Err(error) = disk::remove_file(&self.paths().open_marker()) {
             tracing::warn!(%error, "the next to open the state directory will sweep it");
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests, which end where they are surprised")]
 
 mod client;
+mod collected;
 mod config;
 mod degraded;
 mod deliver;
@@ -14,17 +15,20 @@ mod killed;
 mod klipper;
 mod lab;
 mod lifetime;
+mod looked_up;
 mod operator;
 mod place;
 mod plain;
 mod processes;
 mod refused;
 mod reuse;
+mod rooted;
 mod same;
 mod session;
 mod shell;
 mod together;
 mod usage;
+mod verified;
 mod version;
 
 use std::io::Write as _;

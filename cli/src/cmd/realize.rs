@@ -46,7 +46,7 @@ pub(crate) struct RealizeArgs {
     /// Show the build's log as it runs
     #[arg(short = 'L', long)]
     log: bool,
-    /// Make a symbolic link to the output; replaces nothing but a link
+    /// Make a symbolic link to the output, which keeps it from `kbs gc`; replaces nothing but a link
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     out_link: Option<PathBuf>,
     /// Copy the output's files into this directory

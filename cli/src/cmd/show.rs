@@ -8,11 +8,13 @@ use crate::error::{CliError, remote};
 use crate::exit::Exit;
 use crate::key::KeyText;
 use crate::render::screen::plain;
+use crate::render::text::time;
 use crate::ui::Format;
 
 /// Show everything that is known of a key
 ///
-/// Its derivation, its files, what it took and what it used.
+/// Its derivation and files, what it took and what it used, who asked for it and when, what keeps it,
+/// and whether what it was made of is still here.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
     /// A key, 4 or more of its first digits, or the path of an output or of a link to one
@@ -48,14 +50,19 @@ fn outline(value: &Value, depth: usize, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(fields) => {
-            let width = fields.keys().map(String::len).max().unwrap_or(0);
+            let shown = |name: &String| name.trim_end_matches("_unix_s").len();
+            let width = fields.keys().map(shown).max().unwrap_or(0);
             for (name, value) in fields {
                 if is_nested(value) {
                     lines.push(format!("{indent}{}", name.escape_debug()));
                     outline(value, depth + 1, lines);
                 } else {
-                    let name = name.escape_debug().to_string();
-                    lines.push(format!("{indent}{name:width$}  {}", leaf(value)));
+                    let value = match (name.strip_suffix("_unix_s"), value.as_u64()) {
+                        (Some(_), Some(unix_s)) => time(unix_s),
+                        _ => leaf(value),
+                    };
+                    let name = name.trim_end_matches("_unix_s").escape_debug().to_string();
+                    lines.push(format!("{indent}{name:width$}  {value}"));
                 }
             }
         }
@@ -101,6 +108,7 @@ mod tests {
     fn facts_are_outlined() {
         let facts = serde_json::json!({
             "key": "key:00",
+            "last_use_unix_s": 951_782_400,
             "derivation": { "goals": ["all", "x"], "config": null, "env": {} },
             "files": [{ "path": "a", "size_b": 3 }, { "path": "b", "size_b": 4 }],
         });
@@ -119,6 +127,7 @@ mod tests {
             path    b
             size_b  4
         key         key:00
+        last_use    2000-02-29 00:00
         ");
     }
 }

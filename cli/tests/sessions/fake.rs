@@ -42,6 +42,8 @@ pub(crate) struct Script {
     pub(crate) images: Vec<pb::ImageEntry>,
     pub(crate) layers: Vec<pb::DoctorEntry>,
     pub(crate) shell: Vec<pb::shell_output::Output>,
+    pub(crate) collected: Vec<pb::collect_event::Event>,
+    pub(crate) verified: Vec<pb::verify_event::Event>,
 }
 
 impl Default for Script {
@@ -56,6 +58,8 @@ impl Default for Script {
             images: Vec::new(),
             layers: Vec::new(),
             shell: Vec::new(),
+            collected: Vec::new(),
+            verified: Vec::new(),
         }
     }
 }
@@ -69,6 +73,7 @@ pub(crate) struct Seen {
     pub(crate) sources: Vec<pb::AddSourceRequest>,
     pub(crate) import: Option<pb::ImportHeader>,
     pub(crate) imported: Vec<u8>,
+    pub(crate) collect: Vec<pb::CollectRequest>,
 }
 
 /// A running fake; dropping it ends it.
@@ -112,6 +117,7 @@ impl Fake {
                     .add_service(pb::builds_server::BuildsServer::new(service.clone()))
                     .add_service(pb::sources_server::SourcesServer::new(service.clone()))
                     .add_service(pb::images_server::ImagesServer::new(service.clone()))
+                    .add_service(pb::store_server::StoreServer::new(service.clone()))
                     .add_service(pb::daemon_server::DaemonServer::new(service))
                     .serve_with_incoming(UnixListenerStream::new(listener));
                 tokio::select! {
@@ -216,13 +222,13 @@ impl Drop for OnDrop {
 
 impl Service {
     fn events(&self) -> Items<pb::Event> {
-        let events: Vec<_> = self
-            .script
-            .events
-            .iter()
-            .map(|event| Ok(pb::Event { event: Some(event.clone()) }))
-            .collect();
-        let events = tokio_stream::iter(events);
+        let event = |event: &pb::event::Event| pb::Event { event: Some(event.clone()) };
+        self.play(self.script.events.iter().map(event).collect())
+    }
+
+    /// These messages, and then what the script says.
+    fn play<T: Default + Send + 'static>(&self, messages: Vec<T>) -> Items<T> {
+        let events = tokio_stream::iter(messages.into_iter().map(Ok).collect::<Vec<_>>());
         match self.script.then.clone() {
             Then::End => Box::pin(events),
             Then::Fail(status) => Box::pin(events.chain(tokio_stream::iter([Err(status)]))),
@@ -238,7 +244,7 @@ impl Service {
                 // One more event, which nobody gets to see any more.
                 let last = tokio_stream::iter([()]).map(move |()| {
                     leave.notify_one();
-                    Ok(pb::Event { event: None })
+                    Ok(T::default())
                 });
                 Box::pin(events.chain(last).chain(tokio_stream::pending()))
             }
@@ -376,6 +382,47 @@ impl pb::images_server::Images for Service {
 
     async fn remove(&self, _: Request<pb::RemoveImageRequest>) -> Reply<pb::RemoveImageReply> {
         Ok(Response::new(pb::RemoveImageReply {}))
+    }
+}
+
+#[tonic::async_trait]
+impl pb::store_server::Store for Service {
+    type CollectStream = Items<pb::CollectEvent>;
+    type VerifyStream = Items<pb::VerifyEvent>;
+
+    async fn collect(&self, request: Request<pb::CollectRequest>) -> Reply<Self::CollectStream> {
+        self.seen.lock().unwrap().collect.push(request.into_inner());
+        let event = |event: &_| pb::CollectEvent { event: Some(Clone::clone(event)) };
+        Ok(Response::new(self.play(self.script.collected.iter().map(event).collect())))
+    }
+
+    async fn verify(&self, _: Request<pb::VerifyRequest>) -> Reply<Self::VerifyStream> {
+        let event = |event: &_| pb::VerifyEvent { event: Some(Clone::clone(event)) };
+        Ok(Response::new(self.play(self.script.verified.iter().map(event).collect())))
+    }
+
+    async fn stat(&self, _: Request<pb::StatRequest>) -> Reply<pb::StatReply> {
+        Ok(Response::new(pb::StatReply::default()))
+    }
+
+    async fn usage(&self, _: Request<pb::UsageRequest>) -> Reply<pb::UsageReply> {
+        Ok(Response::new(pb::UsageReply::default()))
+    }
+
+    async fn add_root(&self, _: Request<pb::AddRootRequest>) -> Reply<pb::AddRootReply> {
+        Ok(Response::new(pb::AddRootReply { key: KEY.to_owned() }))
+    }
+
+    async fn remove_root(&self, _: Request<pb::RemoveRootRequest>) -> Reply<pb::RemoveRootReply> {
+        Ok(Response::new(pb::RemoveRootReply {}))
+    }
+
+    async fn list_roots(&self, _: Request<pb::ListRootsRequest>) -> Reply<pb::ListRootsReply> {
+        Ok(Response::new(pb::ListRootsReply::default()))
+    }
+
+    async fn query(&self, _: Request<pb::QueryRequest>) -> Reply<pb::QueryReply> {
+        Ok(Response::new(pb::QueryReply::default()))
     }
 }
 

@@ -7,3 +7,4 @@ mod fake;
 mod realize;
 mod shell;
 mod start;
+mod store;

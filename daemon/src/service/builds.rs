@@ -11,13 +11,13 @@ use kbs_plan::tree::Entry;
 use kbs_proto::border::need;
 use kbs_proto::pb::builds_server::Builds;
 use kbs_proto::{pb, status::to_status};
-use kbs_store::{Ending, Found, JobOutcome, JobRow, LookUp, OutputRow};
+use kbs_store::{Ending, Found, JobOutcome, JobRow, LookUp, OutputRow, Thing};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::stream::{self, Answer, answer};
-use super::{encode, shell, who};
+use super::{encode, shell, show, who};
 use crate::engine::flight::LogCursor;
 use crate::engine::outcome::Outcome;
 use crate::engine::{Engine, now_unix_s, tasks};
@@ -96,7 +96,7 @@ impl Builds for Service {
         request: Request<pb::ShowRequest>,
     ) -> Result<Response<pb::ShowReply>, Status> {
         let pb::ShowRequest { key } = request.into_inner();
-        let json = answer(&self.0, move |engine| show(engine, &key)).await?;
+        let json = answer(&self.0, move |engine| show::show(engine, &key)).await?;
         Ok(Response::new(pb::ShowReply { json: json.to_string() }))
     }
 
@@ -220,7 +220,7 @@ fn send_log(
     Err(EngineError::NotFound { text: format!("no log of {key} is kept"), help: None }.into())
 }
 
-fn output_row(engine: &Engine, key: BuildKey) -> Result<OutputRow, Problem> {
+pub(super) fn output_row(engine: &Engine, key: BuildKey) -> Result<OutputRow, Problem> {
     match engine.store.output(key)? {
         LookUp::Found(row) => Ok(*row),
         LookUp::Absent => Err(EngineError::NotFound {
@@ -236,36 +236,6 @@ fn output_row(engine: &Engine, key: BuildKey) -> Result<OutputRow, Problem> {
         }
         .into()),
     }
-}
-
-fn show(engine: &Engine, prefix: &str) -> Result<serde_json::Value, Problem> {
-    let key = find(engine, prefix)?;
-    if engine.flights.get(key).is_some() {
-        return Ok(serde_json::json!({ "key": key, "state": "running" }));
-    }
-    let derivation =
-        |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap_or_default() };
-    if let LookUp::Found(row) = engine.store.output(key)? {
-        let path = engine.store.output_path(&row);
-        let mut shown = serde_json::to_value(&row).unwrap_or_default();
-        let tree = engine.tree(&row)?;
-        if let Some(fields) = shown.as_object_mut() {
-            fields.insert("derivation".to_owned(), derivation(&row.record.derivation));
-            fields.insert("path".to_owned(), path.display().to_string().into());
-            fields.insert("state".to_owned(), "built".into());
-            fields.insert("files".to_owned(), serde_json::to_value(&tree).unwrap_or_default());
-        }
-        return Ok(shown);
-    }
-    let Some(row) = engine.store.failure(key)? else {
-        return output_row(engine, key).map(|_| serde_json::Value::Null);
-    };
-    let mut shown = serde_json::to_value(&row).unwrap_or_default();
-    if let Some(fields) = shown.as_object_mut() {
-        fields.insert("derivation".to_owned(), derivation(&row.record.derivation));
-        fields.insert("state".to_owned(), "failed".into());
-    }
-    Ok(shown)
 }
 
 fn list(engine: &Engine, asked: &pb::ListRequest) -> Result<Vec<pb::ListEntry>, Problem> {
@@ -311,7 +281,10 @@ fn send_files(
     prefix: &str,
     sender: &Sender<pb::FetchChunk>,
 ) -> Result<(), Problem> {
-    let row = output_row(engine, find(engine, prefix)?)?;
+    let key = find(engine, prefix)?;
+    let mut leases = vec![engine.store.lease(Thing::Output(key))];
+    let row = output_row(engine, key)?;
+    leases.push(engine.store.lease(Thing::Output(row.stored_as.key)));
     let tree = engine.tree(&row)?;
     let send = |part: pb::fetch_chunk::Part| {
         drop(sender.blocking_send(Ok(pb::FetchChunk { part: Some(part) })));

@@ -5,6 +5,7 @@ mod daemon;
 mod encode;
 mod images;
 mod shell;
+mod show;
 mod sources;
 mod store;
 mod stream;

@@ -7,8 +7,8 @@ use kbs_plan::id::BuildKey;
 use kbs_proto::pb;
 use kbs_proto::pb::store_server::Store;
 use kbs_store::{
-    Decision, Finding, Holder, Item, PartUsage, Reason, Removed, Repair, Root, RootKind, RootState,
-    SCHEMA_VERSION, Scope, Thing, Verified,
+    Decision, Finding, Holder, IndexRow, Item, PartUsage, Reason, Removed, Repair, Root, RootKind,
+    RootState, SCHEMA_VERSION, Scope, StoreError, Thing, Verified,
 };
 use tonic::{Request, Response, Status};
 
@@ -18,6 +18,9 @@ use crate::engine::watch::{Happening, Watch};
 use crate::engine::{Engine, now_unix_s, tasks};
 use crate::problem::{EngineError, Problem};
 use crate::stages::garbage::{self, Collected, Criteria, Mode, Wanted};
+
+/// So many keys are looked up without a thread for it.
+const AT_ONCE: usize = 16;
 
 /// The service.
 #[derive(Debug)]
@@ -122,7 +125,11 @@ impl Store for Service {
         request: Request<pb::QueryRequest>,
     ) -> Result<Response<pb::QueryReply>, Status> {
         let pb::QueryRequest { keys } = request.into_inner();
-        let entries = answer(&self.0, move |engine| query(engine, &keys)).await?;
+        let at_once = query_at_once(&self.0, &keys).map_err(|problem| stream::status(&problem))?;
+        let entries = match at_once {
+            Some(entries) => entries,
+            None => answer(&self.0, move |engine| query(engine, &keys)).await?,
+        };
         Ok(Response::new(pb::QueryReply { entries }))
     }
 }
@@ -291,37 +298,63 @@ fn list_roots(engine: &Engine) -> Result<Vec<pb::RootEntry>, Problem> {
             }
             .to_owned(),
             key: key.to_string(),
-            state: match state {
-                RootState::Alive => "alive",
-                RootState::Missing => "missing",
-                RootState::Dead => "dead",
-            }
-            .to_owned(),
+            state: root_state_word(state).to_owned(),
             created_unix_s,
         })
     };
     engine.store.roots()?.into_iter().map(entry).collect()
 }
 
+/// The word on the wire.
+pub(super) fn root_state_word(state: RootState) -> &'static str {
+    match state {
+        RootState::Alive => "alive",
+        RootState::Missing => "missing",
+        RootState::Dead => "dead",
+    }
+}
+
+/// Answers on the thread that asks, which must not wait; `None` where that would take long. A hop to
+/// another thread costs more than the whole look into the index.
+fn query_at_once(
+    engine: &Arc<Engine>,
+    keys: &[String],
+) -> Result<Option<Vec<pb::QueryEntry>>, Problem> {
+    if keys.len() > AT_ONCE {
+        return Ok(None);
+    }
+    let _present = engine.enter();
+    let look_up = |text: &String| entry(engine, text, |key| engine.store.lookup_at_once(key));
+    keys.iter().map(look_up).collect()
+}
+
 fn query(engine: &Engine, keys: &[String]) -> Result<Vec<pb::QueryEntry>, Problem> {
-    let entry = |text: &String| {
-        let key = text.parse::<BuildKey>().map_err(|error| EngineError::Request {
-            text: format!("`{text}` is not a key: {error}"),
-            help: Some("give whole keys, `key:` and 64 hex digits".to_owned()),
-        })?;
-        let Some(row) = engine.store.lookup(key)? else {
-            return Ok(pb::QueryEntry { key: text.clone(), ..Default::default() });
-        };
-        let path = engine.store.paths().output(row.stored_as, &row.stored_name);
-        Ok(pb::QueryEntry {
-            key: text.clone(),
-            found: true,
-            tree: row.tree.to_string(),
-            size_b: row.size_b,
-            entries: row.entries,
-            created_unix_s: row.created_unix_s,
-            path: path.display().to_string(),
-        })
-    };
-    keys.iter().map(entry).collect()
+    let look_up = |text: &String| entry(engine, text, |key| engine.store.lookup(key).map(Some));
+    let entries: Option<Vec<_>> = keys.iter().map(look_up).collect::<Result<_, _>>()?;
+    Ok(entries.unwrap_or_default())
+}
+
+/// What `look_up` says of a key; `None` where it says nothing.
+fn entry(
+    engine: &Engine,
+    text: &str,
+    look_up: impl FnOnce(BuildKey) -> Result<Option<Option<IndexRow>>, StoreError>,
+) -> Result<Option<pb::QueryEntry>, Problem> {
+    let key = text.parse::<BuildKey>().map_err(|error| EngineError::Request {
+        text: format!("`{text}` is not a key: {error}"),
+        help: Some("give whole keys, `key:` and 64 hex digits".to_owned()),
+    })?;
+    let Some(row) = look_up(key)? else { return Ok(None) };
+    let key = text.to_owned();
+    let Some(row) = row else { return Ok(Some(pb::QueryEntry { key, ..Default::default() })) };
+    let path = engine.store.paths().output(row.stored_as, &row.stored_name);
+    Ok(Some(pb::QueryEntry {
+        key,
+        found: true,
+        tree: row.tree.to_string(),
+        size_b: row.size_b,
+        entries: row.entries,
+        created_unix_s: row.created_unix_s,
+        path: path.display().to_string(),
+    }))
 }

@@ -59,6 +59,9 @@ pub(crate) struct Collected {
     pub(crate) litter: u64,
 }
 
+/// An output is being taken by whoever was handed it for so long.
+const TAKING_S: u64 = 10;
+
 /// So many things are taken before somebody who left is noticed.
 const TOGETHER: usize = 256;
 
@@ -101,6 +104,9 @@ fn judge(engine: &Engine, wanted: &Wanted, now_unix_s: u64) -> Result<Vec<Decisi
     let mut holders = named_images(engine)?;
     candidates.extend(trees.iter().map(candidate));
     hold(&mut candidates, &holders);
+    if *wanted == Wanted::ConfiguredAndSpare {
+        hold_what_is_taken(&mut candidates, now_unix_s);
+    }
     let (policy, scope) = policy(engine, wanted);
     let on_disk_b = on_disk_b(engine, &candidates)?;
     let over = |candidates: &[Candidate]| {
@@ -204,6 +210,17 @@ fn hold(candidates: &mut [Candidate], holders: &Holders) {
     for Candidate { item, held_by, .. } in candidates {
         if let Item::Thing(thing, _) = item {
             held_by.extend(holders.get(thing).into_iter().flatten().cloned());
+        }
+    }
+}
+
+/// Whoever was handed an output takes its files only after that. Nobody asked for a collection that
+/// begins by itself, so it waits with what was just handed out.
+fn hold_what_is_taken(candidates: &mut [Candidate], now_unix_s: u64) {
+    for Candidate { item, last_use_unix_s, held_by, .. } in candidates {
+        let is_taken = *last_use_unix_s + TAKING_S > now_unix_s;
+        if is_taken && held_by.is_empty() && Scope::Outputs.covers(item) {
+            held_by.push(Holder::Work);
         }
     }
 }

@@ -308,6 +308,11 @@ fn prefix(key: BuildKey) -> String {
     format!("{}-", &key.hex()[..16])
 }
 
+/// The newest work tree of a key.
+pub(crate) fn newest_of(engine: &Engine, key: BuildKey) -> Option<PathBuf> {
+    newest(&directory(engine), key).map(|dir| dir.join(TREE))
+}
+
 fn newest(all: &Path, key: BuildKey) -> Option<PathBuf> {
     let prefix = prefix(key);
     let of_key = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&prefix);

@@ -1,12 +1,14 @@
 //! What the store promises as a whole, room by room.
 
 mod blobs;
+mod crash;
 mod file_systems;
 mod history;
-mod killed;
+mod migrated;
 mod model;
 mod opening;
 mod outputs;
+mod review;
 mod rows;
 mod sources;
 mod verified;

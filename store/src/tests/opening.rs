@@ -132,7 +132,7 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn a_damaged_database_is_refused_and_made_again_when_moved_away() {
+fn a_damaged_database_is_refused_and_made_again_when_asked() {
     let lab = Lab::new();
     let store = lab.open();
     let tree = firmware(&store, "mcu");
@@ -165,14 +165,18 @@ fn a_damaged_database_is_refused_and_made_again_when_moved_away() {
         fs::write(&database, bytes).unwrap();
         let error = refusal(&lab.state);
         assert!(matches!(error, OpenError::Damaged { .. }), "{what}: {error:?}");
-        assert!(error.help().unwrap().contains("kbs.redb away"));
-    }
+        assert!(error.help().unwrap().contains("kbs store rebuild-index"));
+        assert_eq!(fs::read(&database).unwrap(), bytes, "what is refused is left as it was");
 
+        let store = Store::open_rebuilt(&lab.state).unwrap();
+        assert_eq!(store.output(row.record.key).unwrap().found().unwrap(), row, "{what}");
+        assert_eq!(store.output(alias.record.key).unwrap().found().unwrap(), alias);
+        assert_eq!(store.by_content(row.record.content).unwrap(), Some(row.record.key));
+        assert!(store.output(broken.record.key).unwrap().found().is_none());
+        assert!(store.read_log(row.record.key, Ending::Succeeded, 0).unwrap().is_some());
+        drop(store);
+        assert_eq!(fs::read(lab.state.join("kbs.redb.replaced")).unwrap(), bytes);
+    }
     fs::remove_file(&database).unwrap();
-    let store = lab.open();
-    assert_eq!(store.output(row.record.key).unwrap().found().unwrap(), row);
-    assert_eq!(store.output(alias.record.key).unwrap().found().unwrap(), alias);
-    assert_eq!(store.by_content(row.record.content).unwrap(), Some(row.record.key));
-    assert!(store.output(broken.record.key).unwrap().found().is_none());
-    assert!(store.read_log(row.record.key, Ending::Succeeded, 0).unwrap().is_some());
+    assert_eq!(lab.open().output(row.record.key).unwrap().found().unwrap(), row);
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kbs_plan::id::BuildKey;
+use kbs_plan::id::{BlobId, BuildKey};
 use redb::{ReadTransaction, ReadableTable as _};
 
 use super::{Finding, Repair, Verified};
@@ -46,20 +46,34 @@ impl Store {
             let problem = format!("{dangling} contents stand for outputs that are not there");
             seen.findings.push(wrong(problem));
         }
-        self.db.read("look for the files of the blobs", |txn| {
+        let has_file = |blob: &BlobId| {
+            Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
+        };
+        let alone = self.db.read("look for the files of the blobs", |txn| {
+            let mut alone = Vec::new();
             for row in txn.open_table(BLOBS)?.iter()? {
                 let blob = row?.0.value();
-                if !Variant::ALL.iter().any(|it| self.paths().blob(blob, *it).exists()) {
-                    seen.findings.push(Finding {
-                        what: blob.to_string(),
-                        path: None,
-                        problem: format!("it has a row and no file: {AGAIN}"),
-                        done: "",
-                    });
-                }
+                alone.extend((!has_file(&blob)).then_some(blob));
             }
-            Ok(())
-        })
+            Ok(alone)
+        })?;
+        // Those that were collected meanwhile have no row any more, and those that came back a file.
+        let mut alone = self.db.read("look for the rows of blobs", |txn| {
+            let rows = txn.open_table(BLOBS)?;
+            let mut still = Vec::new();
+            for blob in alone {
+                still.extend(rows.get(blob)?.map(|_| blob));
+            }
+            Ok(still)
+        })?;
+        alone.retain(|blob| !has_file(blob));
+        seen.findings.extend(alone.into_iter().map(|blob| Finding {
+            what: blob.to_string(),
+            path: None,
+            problem: format!("it has a row and no file: {AGAIN}"),
+            done: "",
+        }));
+        Ok(())
     }
 
     /// Reads every log.

@@ -211,7 +211,15 @@ impl Store {
         seen: &mut Verified,
     ) -> Result<(), StoreError> {
         seen.things += 1;
-        let subject = match self.look(thing)? {
+        let mut looked = self.look(thing)?;
+        if matches!(looked, Looked::Damaged(_)) && repair == Repair::Yes && self.restamp(thing)? {
+            looked = self.look(thing)?;
+            if matches!(looked, Looked::Sound(_)) {
+                let problem = "modes or times of its directories have changed".to_owned();
+                seen.findings.push(Damage { path: None, problem }.of(thing, "restored"));
+            }
+        }
+        let subject = match looked {
             Looked::Nothing => return Ok(()),
             Looked::Damaged(damage) => {
                 damaged.push((thing, damage));
@@ -242,6 +250,21 @@ impl Store {
 
     /// Looks at a thing's listing and at the shape of its directory.
     fn look(&self, thing: Thing) -> Result<Looked, StoreError> {
+        let subject = match self.describe(thing)? {
+            Looked::Sound(subject) => subject,
+            other => return Ok(other),
+        };
+        let listed: Vec<Listed<'_>> = subject.tree.iter().collect();
+        let how = (subject.purpose, Extent::Whole);
+        match find_damage(&subject.top, &listed, how, Depth::Shape) {
+            Ok(None) => Ok(Looked::Sound(subject)),
+            Ok(Some(problem)) => Ok(Looked::Damaged(Damage { path: Some(subject.top), problem })),
+            Err(source) => Err(StoreError::Io { action: "look at", path: subject.top, source }),
+        }
+    }
+
+    /// Reads a thing's listing, whatever its directory holds.
+    fn describe(&self, thing: Thing) -> Result<Looked, StoreError> {
         let layout = self.paths();
         let damaged = |path, problem| Ok(Looked::Damaged(Damage { path, problem }));
         let (top, purpose) = match thing {
@@ -259,32 +282,19 @@ impl Store {
                     return damaged(None, format!("{}, which it equals, is gone", row.stored_as));
                 }
                 let top = layout.output(row.stored_as, &row.stored_name);
-                return Self::look_at_shape(thing, (top, Purpose::Output), tree);
+                return Ok(Looked::Sound(Subject { thing, top, purpose: Purpose::Output, tree }));
             }
             Thing::Layer(name) => (layout.layer(name), Purpose::Source),
             Thing::Image(name) => (layout.rootfs(name), Purpose::Source),
         };
         match self.listing(thing) {
-            Ok(Some(tree)) => Self::look_at_shape(thing, (top, purpose), tree),
+            Ok(Some(tree)) => Ok(Looked::Sound(Subject { thing, top, purpose, tree })),
             Ok(None) => Ok(Looked::Nothing),
             Err(StoreError::Meta { reason, path }) => damaged(Some(path), reason),
             Err(StoreError::Row { source, .. }) => {
                 damaged(None, format!("its row cannot be read: {source}"))
             }
             Err(error) => Err(error),
-        }
-    }
-
-    fn look_at_shape(
-        thing: Thing,
-        (top, purpose): (PathBuf, Purpose),
-        tree: Tree,
-    ) -> Result<Looked, StoreError> {
-        let listed: Vec<Listed<'_>> = tree.iter().collect();
-        match find_damage(&top, &listed, (purpose, Extent::Whole), Depth::Shape) {
-            Ok(None) => Ok(Looked::Sound(Subject { thing, top, purpose, tree })),
-            Ok(Some(problem)) => Ok(Looked::Damaged(Damage { path: Some(top), problem })),
-            Err(source) => Err(StoreError::Io { action: "look at", path: top, source }),
         }
     }
 

@@ -2,12 +2,14 @@
 //! request makes it again.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use kbs_plan::id::BuildKey;
+use kbs_plan::tree::Entry;
 
 use super::{BlobFile, Damage, Finding, Job, Looked, Repair, Subject, Verified, read_all};
 use crate::changes::Change;
-use crate::checkout::{copy_blob, place_blob};
+use crate::checkout::{copy_blob, place_blob, stamp_directories};
 use crate::disk;
 use crate::error::StoreError;
 use crate::ingest::Stage;
@@ -152,6 +154,24 @@ impl Store {
             }
         }
         Ok(false)
+    }
+
+    /// Gives the directories of a thing their modes and times again, which a repair that was killed has
+    /// left as it needed them; says whether they are all there.
+    pub(super) fn restamp(&self, thing: Thing) -> Result<bool, StoreError> {
+        let Looked::Sound(Subject { thing: _, top, purpose, tree }) = self.describe(thing)? else {
+            return Ok(false);
+        };
+        // Parents come first, so that no link is followed to what is not ours.
+        let below = tree.iter().filter(|(_, entry)| **entry == Entry::Directory);
+        let mut dirs =
+            [top.clone()].into_iter().chain(below.map(|(path, _)| top.join(path.as_path())));
+        if !dirs.all(|dir| fs::symlink_metadata(dir).is_ok_and(|facts| facts.is_dir())) {
+            return Ok(false);
+        }
+        stamp_directories(&tree, &top, purpose)?;
+        disk::set_mode(&top, purpose.dir_mode())?;
+        Ok(true)
     }
 
     /// Forgets something that cannot be restored: the next request makes it again. Says what became of
