@@ -9,18 +9,22 @@ use kbs_plan::id::{BlobId, BuildKey, TreeId};
 use crate::changes::{Change, all_of};
 use crate::collect::names_of;
 use crate::disk;
-use crate::error::StoreError;
+use crate::error::{At as _, StoreError};
 use crate::ingest::Stage;
 use crate::layout::Variant;
+use crate::parallel;
 use crate::policy::Item;
 use crate::roots::Judged;
 use crate::row::Ending;
 use crate::store::Store;
+use crate::sweep::remove_tree;
 use crate::tables::ALIASES;
 use crate::thing::Thing;
 
 /// So many things go in one transaction. Others wait as long as it takes.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 1024;
+/// So many blobs go in one transaction.
+const BLOBS_TOGETHER: usize = 4096;
 
 /// What a removal did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,10 +96,16 @@ impl Store {
     fn remove_all(&self, items: &[Item], respect: &Respect<'_>) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
         for items in items.chunks(TOGETHER) {
-            let listed: Vec<_> = items.iter().map(|item| self.list(item)).collect();
+            let listed = parallel::for_each(items.len(), &|number| {
+                Ok::<_, StoreError>(self.list(&items[number]))
+            })?;
             let stage = Stage::new(self.paths())?;
             let doomed = self.take_out(items, listed, &stage, respect)?;
             // The files themselves: nothing names them any more.
+            parallel::for_each_waiting(doomed.len(), &|number| {
+                let dir = stage.join(&number.to_string());
+                remove_tree(&dir).at("remove", &dir)
+            })?;
             drop(stage);
             let mut blobs = BTreeSet::new();
             for Doomed { blobs: own, own_b, .. } in doomed {
@@ -154,16 +164,15 @@ impl Store {
             }
             let changes = doomed.iter().flat_map(|doomed| doomed.changes.clone()).collect();
             self.submit("forget what is collected", changes)?;
-            for (number, doomed) in doomed.iter().enumerate() {
-                if let Some(dir) = doomed.dir.as_deref().filter(|dir| is_directory(dir)) {
+            parallel::for_each_waiting(doomed.len(), &|number| {
+                let Doomed { dir, files, .. } = &doomed[number];
+                if let Some(dir) = dir.as_deref().filter(|dir| is_directory(dir)) {
                     // Moving a directory needs permission to write to it.
                     disk::set_mode(dir, 0o755)?;
                     disk::rename(dir, &stage.join(&number.to_string()), "move away")?;
                 }
-                for file in &doomed.files {
-                    disk::remove_file(file)?;
-                }
-            }
+                files.iter().try_for_each(|file| disk::remove_file(file).map(drop))
+            })?;
             Ok(doomed)
         })
     }
@@ -234,13 +243,16 @@ impl Store {
         }
         let cloned = self.cloned_blobs()?;
         let blobs: Vec<_> = blobs.iter().filter(|blob| !cloned.contains(blob)).collect();
-        for blobs in blobs.chunks(TOGETHER * 8) {
+        for blobs in blobs.chunks(BLOBS_TOGETHER) {
             self.pins.while_still(|is_pinned| {
+                let blobs: Vec<_> = blobs.iter().filter(|blob| !is_pinned(***blob)).collect();
+                let there = parallel::for_each(blobs.len(), &|number| {
+                    let file = |variant| names_of(&self.paths().blob(**blobs[number], variant));
+                    Ok::<_, StoreError>(Variant::ALL.map(file))
+                })?;
                 let mut files = Vec::new();
                 let mut unused = Vec::new();
-                for blob in blobs.iter().filter(|blob| !is_pinned(***blob)) {
-                    let there =
-                        Variant::ALL.map(|variant| names_of(&self.paths().blob(**blob, variant)));
+                for (blob, there) in blobs.into_iter().zip(there) {
                     if there.iter().flatten().all(|(_, links, _)| *links <= 1) {
                         unused.push(**blob);
                     }
@@ -250,10 +262,10 @@ impl Store {
                 if !unused.is_empty() {
                     self.submit("forget unused blobs", vec![Change::DropBlobs { blobs: unused }])?;
                 }
-                for (path, _, disk_b) in files {
-                    disk::remove_file(&path)?;
-                    removed.freed_b += disk_b;
-                }
+                removed.freed_b += files.iter().map(|(_, _, size_b)| size_b).sum::<u64>();
+                parallel::for_each_waiting(files.len(), &|number| {
+                    disk::remove_file(&files[number].0).map(drop)
+                })?;
                 Ok::<_, StoreError>(())
             })?;
         }

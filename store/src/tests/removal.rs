@@ -94,10 +94,10 @@ fn collections_and_verifications_do_not_wait_for_each_other_for_ever() {
 
 #[test]
 fn a_root_that_is_made_again_while_a_collection_lists_stays() {
+    const COUNT: usize = 200;
     let lab = Lab::new();
     let store = lab.open();
     let row = commit(&store, "mcu");
-    const COUNT: usize = 200;
     let root = |number: usize, created_unix_s| Root {
         name: format!("/nowhere/result-{number}"),
         kind: RootKind::Link,
