@@ -213,7 +213,7 @@ impl Store {
                 // The files of one that equals another are the other's.
                 let is_base = row.stored_as == *key;
                 let listing =
-                    self.read_listing(*thing).ok().filter(|_| is_base).unwrap_or_default();
+                    self.read_listing(*thing)?.ok().filter(|_| is_base).unwrap_or_default();
                 Doomed {
                     changes: keys.iter().map(|key| Change::DropOutput { key: *key }).collect(),
                     dir: is_base.then(|| layout.output(row.stored_as, &row.stored_name)),
@@ -227,7 +227,7 @@ impl Store {
             }
             Item::Thing(thing, _) => {
                 let Some(row) = self.tree_row(*thing)? else { return Ok(None) };
-                let listing = self.read_listing(*thing).unwrap_or_default();
+                let listing = self.read_listing(*thing)?.unwrap_or_default();
                 let mut doomed = Doomed {
                     changes: vec![Change::DropTree { thing: *thing }],
                     dir: None,
@@ -296,7 +296,7 @@ impl Store {
         let mut cloned = BTreeSet::new();
         if self.can_share_bytes() {
             for (thing, _) in self.tree_rows()? {
-                if let (Thing::Layer(_), Ok(listing)) = (thing, self.read_listing(thing)) {
+                if let (Thing::Layer(_), Ok(listing)) = (thing, self.read_listing(thing)?) {
                     cloned.extend(listing.files().map(|(_, blob, _)| blob));
                 }
             }
@@ -375,7 +375,7 @@ impl Frees<'_> {
             }
             Item::Thing(thing, _) => *thing,
         };
-        let Ok(listing) = self.store.read_listing(thing) else { return 0 };
+        let Ok(Ok(listing)) = self.store.read_listing(thing) else { return 0 };
         let purpose = match thing {
             Thing::Output(_) => Purpose::Output,
             Thing::Layer(_) | Thing::Image(_) => Purpose::Source,

@@ -8,6 +8,7 @@ mod migrated;
 mod model;
 mod opening;
 mod outputs;
+mod repaired;
 mod review;
 mod rows;
 mod sources;

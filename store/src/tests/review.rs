@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,62 +12,15 @@ use std::time::{Duration, Instant};
 
 use kbs_plan::id::BlobId;
 
-use super::{Lab, firmware, log, overwrite, path, record};
+use super::repaired::{commit, image, layer, unpack};
+use super::verified::{findings, flip};
+use super::{Lab, firmware, path, record};
 use crate::layout::Variant;
 use crate::row::Ending;
 use crate::{
     Executable, Item, LookUp, Policy, Repair, Root, RootKind, Scope, SourceEntry, SourceKind,
     Store, Thing, decide,
 };
-
-fn commit(store: &Store, name: &str) -> crate::OutputRow {
-    let tree = firmware(store, name);
-    store.commit(&record(name), &tree, Some(log(store, "CC\n"))).unwrap()
-}
-
-fn image(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {
-    unpack(store, name, files);
-    store.adopt_image(name, 17).unwrap();
-}
-
-/// Puts an unpacked image into its place, as the image room does.
-fn unpack(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {
-    let top = store.paths().rootfs(name);
-    let mut dirs = std::collections::BTreeSet::from([top.clone()]);
-    for (name, bytes) in files {
-        let place = top.join(name);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        dirs.insert(place.parent().unwrap().to_owned());
-        fs::write(&place, bytes).unwrap();
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o644)).unwrap();
-        crate::disk::set_mtime(&place).unwrap();
-    }
-    for dir in dirs {
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        crate::disk::set_mtime(&dir).unwrap();
-    }
-}
-
-fn layer(store: &Store, name: u8, text: &str) -> PathBuf {
-    let kind = SourceKind::File { executable: Executable::No };
-    let entries = [
-        SourceEntry { path: path("main.c"), kind: kind.clone() },
-        SourceEntry { path: path("other.c"), kind },
-    ];
-    let read = |number: usize| Ok::<_, Infallible>(format!("{text} {number}").into_bytes());
-    store.ingest_layer([name; 32], &entries, &read, 17).unwrap()
-}
-
-fn findings(store: &Store, repair: Repair) -> Vec<crate::Finding> {
-    store.verify(Scope::Whole, repair, &mut |_| true).unwrap().findings
-}
-
-/// What a bad disk does: the last byte is another.
-fn flip(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    overwrite(path, &bytes);
-}
 
 /// "What a root … holds stays", and "a collection asks for them once more at the moment of removal".
 #[test]
@@ -101,31 +53,6 @@ fn r02_an_image_that_is_named_after_the_decision_stays() {
     store.set_image_name("arm", &digest).unwrap();
     store.remove(&items, 17).unwrap();
     assert!(store.paths().rootfs([1; 32]).exists(), "`arm` stands for an image that is gone");
-}
-
-/// A process that has no more file descriptors knows nothing of an output, and drops it.
-#[test]
-fn r03_a_process_without_descriptors_drops_no_sound_output() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    layer(&store, 7, "source");
-    assert!(store.output(row.record.key).unwrap().found().is_some());
-    let limit = rustix::process::Resource::Nofile;
-    let mut few = rustix::process::getrlimit(limit);
-    few.current = Some(64);
-    rustix::process::setrlimit(limit, few).unwrap();
-    let mut open = Vec::new();
-    while let Ok(file) = fs::File::open("/dev/null") {
-        open.push(file);
-    }
-    let found = store.output(row.record.key);
-    let layer_there = store.layer([7; 32]);
-    drop(open);
-    assert!(
-        !matches!(found, Ok(LookUp::Dropped { .. })),
-        "a sound output was dropped: {found:?}; the layer: {layer_there:?}"
-    );
 }
 
 /// "Nothing is believed before it was compared": an image that was found damaged when the index was
@@ -299,7 +226,7 @@ fn r10_a_kill_while_a_log_is_forgotten_loses_no_output() {
     let key = row.record.key;
     // The first half of `forget_log`; then the process is killed.
     let known = store.lookup(key).unwrap().unwrap();
-    let mut meta = store.read_meta(key, &known).unwrap();
+    let mut meta = store.read_meta(key, &known).unwrap().unwrap();
     meta.row.log = None;
     store.place_meta(&store.paths().meta(key), &meta.encode()).unwrap();
     drop(store);
@@ -359,8 +286,7 @@ fn r14_one_image_can_be_adopted_twice_at_once() {
     let lab = Lab::new();
     let store = lab.open();
     let files: Vec<_> = (0..300).map(|it| (format!("lib/{it}"), format!("file {it}"))).collect();
-    let files: Vec<_> =
-        files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
     // Another image has the same files.
     image(&store, [1; 32], &files);
     for _ in 0..10 {

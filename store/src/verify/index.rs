@@ -1,7 +1,5 @@
 //! Whether the index is whole, agrees with itself, and with the files beside it.
 
-use std::path::PathBuf;
-
 use kbs_plan::id::{BlobId, BuildKey};
 use redb::{ReadTransaction, ReadableTable as _};
 
@@ -85,8 +83,9 @@ impl Store {
         let mut keys = Vec::new();
         self.each_output(&mut |key, row| keys.extend((row.stored_as == key).then_some(key)))?;
         for key in keys {
-            let meta = self.lookup(key)?.and_then(|row| self.read_meta(key, &row).ok());
-            if let Some(facts) = meta.and_then(|meta| meta.row.log) {
+            let Some(row) = self.lookup(key)? else { continue };
+            let Ok(meta) = self.read_meta(key, &row)? else { continue };
+            if let Some(facts) = meta.row.log {
                 self.verify_log((key, Ending::Succeeded), &facts, repair, seen)?;
             }
         }
@@ -131,10 +130,8 @@ impl Store {
             }
             Ending::Succeeded => {
                 let _keys = self.locks.keys([key]);
-                let row = self.lookup(key)?;
-                let Some(mut meta) = row.and_then(|row| self.read_meta(key, &row).ok()) else {
-                    return Ok("");
-                };
+                let Some(row) = self.lookup(key)? else { return Ok("") };
+                let Ok(mut meta) = self.read_meta(key, &row)? else { return Ok("") };
                 meta.row.log = None;
                 self.place_meta(&self.paths().meta(key), &meta.encode())?;
                 self.record_output(&meta)?;
@@ -153,14 +150,16 @@ impl Store {
     }
 
     /// Reads every root.
-    pub(super) fn verify_roots(&self, seen: &mut Verified) {
-        let Err(error) = self.roots() else { return };
-        let path: Option<PathBuf> = match &error {
-            StoreError::Meta { path, .. } => Some(path.clone()),
-            _ => None,
-        };
-        let problem = format!("{error}; nothing is collected until that file is removed");
-        seen.findings.push(Finding { what: "roots".to_owned(), path, problem, done: "" });
+    pub(super) fn verify_roots(&self, seen: &mut Verified) -> Result<(), StoreError> {
+        match self.roots() {
+            Err(StoreError::Meta { path, reason }) => {
+                let problem = format!("{reason}; nothing is collected until it is removed");
+                let (what, path) = ("roots".to_owned(), Some(path));
+                seen.findings.push(Finding { what, path, problem, done: "" });
+                Ok(())
+            }
+            other => other.map(drop),
+        }
     }
 }
 

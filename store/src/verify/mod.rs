@@ -17,7 +17,7 @@ use redb::ReadableTable as _;
 use crate::blobs::hash_of;
 use crate::changes::Change;
 use crate::check::{Depth, Extent, Listed, find_damage};
-use crate::error::StoreError;
+use crate::error::{At as _, StoreError, lacks_means};
 use crate::index::IndexRow;
 use crate::layout::{Executable, MTIME, Purpose, Variant};
 use crate::parallel;
@@ -153,7 +153,7 @@ impl Store {
         self.blame(&bad, repair, &mut seen)?;
         if scope == Scope::Whole {
             self.verify_logs(repair, &mut seen)?;
-            self.verify_roots(&mut seen);
+            self.verify_roots(&mut seen)?;
         }
         progress(&seen);
         Ok(seen)
@@ -270,7 +270,7 @@ impl Store {
         let (top, purpose) = match thing {
             Thing::Output(key) => {
                 let Some(row) = self.lookup(key)? else { return Ok(Looked::Nothing) };
-                let tree = match self.read_meta(key, &row) {
+                let tree = match self.read_meta(key, &row)? {
                     Ok(meta) => meta.tree,
                     Err(problem) => return damaged(Some(layout.meta(key)), problem),
                 };
@@ -373,7 +373,6 @@ impl Read {
 /// # Errors
 /// Only where this process lacks the means to look.
 fn read_all(jobs: &[Job], seen: &mut Verified) -> Result<Vec<Read>, StoreError> {
-    const MEANS: [i32; 3] = [12, 23, 24]; // ENOMEM, ENFILE, EMFILE
     let results = parallel::for_each(jobs.len(), &|number| {
         let Job { path, blob } = &jobs[number];
         let read = File::open(path).and_then(|mut file| {
@@ -386,9 +385,7 @@ fn read_all(jobs: &[Job], seen: &mut Verified) -> Result<Vec<Read>, StoreError> 
                 Ok((Read::Wrong("it holds other bytes than it should".to_owned()), size_b))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Read::Gone, 0)),
-            Err(source) if source.raw_os_error().is_some_and(|code| MEANS.contains(&code)) => {
-                Err(StoreError::Io { action: "read", path: path.clone(), source })
-            }
+            Err(error) if lacks_means(&error) => Err(error).at("read", path),
             Err(error) => Ok((Read::Wrong(format!("it cannot be read: {error}")), 0)),
         }
     })?;
