@@ -4,9 +4,13 @@ use std::convert::Infallible;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
+use super::verified::{findings, flip};
 use super::{Lab, firmware, log, path, record};
-use crate::{Executable, LookUp, SourceEntry, SourceKind, Store};
+use crate::row::Ending;
+use crate::{Executable, LookUp, Repair, SourceEntry, SourceKind, Store};
 
 pub(super) fn commit(store: &Store, name: &str) -> crate::OutputRow {
     let tree = firmware(store, name);
@@ -69,4 +73,49 @@ fn a_process_without_descriptors_drops_no_sound_output() {
         !matches!(found, Ok(LookUp::Dropped { .. })),
         "a sound output was dropped: {found:?}; the layer: {layer_there:?}"
     );
+}
+
+/// One step, so that a kill leaves the one or the other.
+#[test]
+fn a_damaged_log_goes_and_nothing_else_of_its_output() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = commit(&store, "mcu");
+    let key = row.record.key;
+    let known = store.lookup(key).unwrap();
+    let (log, meta) = (store.paths().log(key, Ending::Succeeded), store.paths().meta(key));
+    let written = fs::read(&meta).unwrap();
+    flip(&log);
+    assert_eq!(findings(&store, Repair::Yes).len(), 1);
+    assert!(!log.exists());
+    assert_eq!((store.lookup(key).unwrap(), fs::read(&meta).unwrap()), (known, written));
+    assert_eq!(findings(&store, Repair::No), []);
+    assert!(store.read_log(key, Ending::Succeeded, 0).unwrap().is_none());
+    assert!(matches!(store.output(key).unwrap(), LookUp::Found(_)));
+}
+
+/// A failure that comes again while the logs are read is not damaged.
+#[test]
+fn a_log_of_a_failure_that_came_again_is_not_forgotten() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let key = record("broken").key;
+    for number in 0..400 {
+        super::history::fail(&store, record(&format!("broken-{number}")).key, "x\n");
+    }
+    super::history::fail(&store, key, "first\n");
+    let ended = AtomicBool::new(false);
+    let told = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !ended.load(Ordering::SeqCst) {
+                number += 1;
+                super::history::fail(&store, key, &format!("again {number}\n"));
+            }
+        });
+        let told: Vec<_> = (0..5).flat_map(|_| findings(&store, Repair::Yes)).collect();
+        ended.store(true, Ordering::SeqCst);
+        told
+    });
+    assert_eq!(told, [], "nothing was ever damaged");
 }

@@ -16,10 +16,9 @@ use super::repaired::{commit, image, layer, unpack};
 use super::verified::{findings, flip};
 use super::{Lab, firmware, path, record};
 use crate::layout::Variant;
-use crate::row::Ending;
 use crate::{
-    Executable, Item, LookUp, Policy, Repair, Root, RootKind, Scope, SourceEntry, SourceKind,
-    Store, Thing, decide,
+    Executable, Item, Policy, Repair, Root, RootKind, Scope, SourceEntry, SourceKind, Store, Thing,
+    decide,
 };
 
 /// "What a root … holds stays", and "a collection asks for them once more at the moment of removal".
@@ -215,24 +214,6 @@ fn r09_a_leased_layer_is_not_deleted_by_making_it_again() {
     assert_eq!(store.layer([7; 32]).unwrap(), None);
     layer(&store, 7, "source");
     assert!(held.exists("other.c"), "a sound file of a layer in use was deleted");
-}
-
-/// A kill between the two steps of forgetting a log, or a full disk at the second.
-#[test]
-fn r10_a_kill_while_a_log_is_forgotten_loses_no_output() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    let key = row.record.key;
-    // The first half of `forget_log`; then the process is killed.
-    let known = store.lookup(key).unwrap().unwrap();
-    let mut meta = store.read_meta(key, &known).unwrap().unwrap();
-    meta.row.log = None;
-    store.place_meta(&store.paths().meta(key), &meta.encode()).unwrap();
-    drop(store);
-    let store = lab.open();
-    let found = store.output(key).unwrap();
-    assert!(matches!(found, LookUp::Found(_)), "a sound output was dropped: {found:?}");
 }
 
 /// "The database can be made again from [the files]"; what is damaged is left out.
@@ -544,33 +525,6 @@ fn r27_a_dropped_output_gives_its_room_back_without_a_sweep() {
     flip(&store.output_path(&row).join("dict"));
     while store.output(row.record.key).unwrap().found().is_some() {}
     assert_eq!(store.totals().unwrap().blobs_b, 0, "bytes that no candidate can free");
-}
-
-/// A failure that comes again while the logs are read is not damaged.
-#[test]
-fn r28_a_log_of_a_failure_that_came_again_is_not_forgotten() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let key = record("broken").key;
-    for number in 0..400 {
-        super::history::fail(&store, record(&format!("broken-{number}")).key, "x\n");
-    }
-    super::history::fail(&store, key, "first\n");
-    let ended = AtomicBool::new(false);
-    let told = thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut number = 0;
-            while !ended.load(Ordering::SeqCst) {
-                number += 1;
-                super::history::fail(&store, key, &format!("again {number}\n"));
-            }
-        });
-        let told: Vec<_> = (0..5).flat_map(|_| findings(&store, Repair::Yes)).collect();
-        ended.store(true, Ordering::SeqCst);
-        told
-    });
-    assert_eq!(told, [], "nothing was ever damaged");
-    let _ = (Ending::Failed, fs::metadata(store.paths().root()).unwrap().ino());
 }
 
 /// `Engine::open` adopts every image that has no row, and ends with the first that cannot be: no
