@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use kbs_plan::id::BlobId;
+
 use super::verified::{findings, flip};
 use super::{Lab, firmware, log, path, record};
+use crate::layout::Variant;
 use crate::row::Ending;
-use crate::{Executable, LookUp, Repair, SourceEntry, SourceKind, Store};
+use crate::{Executable, LookUp, Repair, Scope, SourceEntry, SourceKind, Store};
 
 pub(super) fn commit(store: &Store, name: &str) -> crate::OutputRow {
     let tree = firmware(store, name);
@@ -118,4 +121,34 @@ fn a_log_of_a_failure_that_came_again_is_not_forgotten() {
         told
     });
     assert_eq!(told, [], "nothing was ever damaged");
+}
+
+/// A repair removes a blob that a build has put in the place of the damaged one meanwhile.
+#[test]
+fn a_repair_leaves_what_was_made_again_meanwhile() {
+    let lab = Lab::new();
+    let store = lab.open();
+    commit(&store, "mcu");
+    let blob = store.paths().blob(BlobId::of(b"firmware of mcu"), Variant::ALL[0]);
+    flip(&blob);
+    let mut ingested = None;
+    let seen = store.verify(Scope::Whole, Repair::Yes, &mut |seen| {
+        // After the blobs were read, and before anything is done about them: another build.
+        if seen.files > 0 && ingested.is_none() {
+            let mut ingest = store.ingest().unwrap();
+            let mut bytes = b"firmware of mcu".as_slice();
+            ingest.file(path("same.bin"), Executable::No, &mut bytes).unwrap();
+            ingested = Some(ingest.finish().unwrap());
+        }
+        true
+    });
+    let seen = seen.unwrap();
+    let tree = ingested.unwrap();
+    let committed = store.commit(&record("other"), &tree, None);
+    assert!(
+        committed.is_ok(),
+        "a pinned, sound blob was removed: {:?}; {:#?}",
+        committed.unwrap_err(),
+        seen.findings
+    );
 }

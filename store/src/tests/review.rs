@@ -78,37 +78,6 @@ fn r04_a_damaged_image_is_not_adopted_as_it_is() {
     );
 }
 
-/// A repair removes a blob that a build has put in the place of the damaged one meanwhile.
-#[test]
-fn r05_a_repair_leaves_what_was_made_again_meanwhile() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    let blob = store.paths().blob(BlobId::of(b"firmware of mcu"), Variant::ALL[0]);
-    flip(&blob);
-    let _ = row;
-    let mut ingested = None;
-    let seen = store.verify(Scope::Whole, Repair::Yes, &mut |seen| {
-        // After the blobs were read, and before anything is done about them: another build.
-        if seen.files > 0 && ingested.is_none() {
-            let mut ingest = store.ingest().unwrap();
-            let mut bytes = b"firmware of mcu".as_slice();
-            ingest.file(path("same.bin"), Executable::No, &mut bytes).unwrap();
-            ingested = Some(ingest.finish().unwrap());
-        }
-        true
-    });
-    let seen = seen.unwrap();
-    let tree = ingested.unwrap();
-    let committed = store.commit(&record("other"), &tree, None);
-    assert!(
-        committed.is_ok(),
-        "a pinned, sound blob was removed: {:?}; {:#?}",
-        committed.unwrap_err(),
-        seen.findings
-    );
-}
-
 /// "`--repair` restores a file from another sound copy where there is one"; "a lost file".
 #[test]
 fn r06_a_lost_file_of_an_output_is_restored() {

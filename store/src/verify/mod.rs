@@ -373,25 +373,30 @@ impl Read {
 /// # Errors
 /// Only where this process lacks the means to look.
 fn read_all(jobs: &[Job], seen: &mut Verified) -> Result<Vec<Read>, StoreError> {
-    let results = parallel::for_each(jobs.len(), &|number| {
-        let Job { path, blob } = &jobs[number];
-        let read = File::open(path).and_then(|mut file| {
-            let size_b = file.metadata()?.len();
-            Ok((hash_of(&mut file)?, size_b))
-        });
-        match read {
-            Ok((found, size_b)) if found == *blob => Ok((Read::Right, size_b)),
-            Ok((_, size_b)) => {
-                Ok((Read::Wrong("it holds other bytes than it should".to_owned()), size_b))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Read::Gone, 0)),
-            Err(error) if lacks_means(&error) => Err(error).at("read", path),
-            Err(error) => Ok((Read::Wrong(format!("it cannot be read: {error}")), 0)),
-        }
-    })?;
+    let results = parallel::for_each(jobs.len(), &|number| read(&jobs[number]))?;
     seen.files += results.len() as u64;
     seen.read_b += results.iter().map(|(_, size_b)| size_b).sum::<u64>();
     Ok(results.into_iter().map(|(read, _)| read).collect())
+}
+
+/// Reads a file and compares it with its blob's name; says how many bytes it has.
+///
+/// # Errors
+/// As [`read_all`].
+fn read(Job { path, blob }: &Job) -> Result<(Read, u64), StoreError> {
+    let read = File::open(path).and_then(|mut file| {
+        let size_b = file.metadata()?.len();
+        Ok((hash_of(&mut file)?, size_b))
+    });
+    match read {
+        Ok((found, size_b)) if found == *blob => Ok((Read::Right, size_b)),
+        Ok((_, size_b)) => {
+            Ok((Read::Wrong("it holds other bytes than it should".to_owned()), size_b))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Read::Gone, 0)),
+        Err(error) if lacks_means(&error) => Err(error).at("read", path),
+        Err(error) => Ok((Read::Wrong(format!("it cannot be read: {error}")), 0)),
+    }
 }
 
 fn is_one_file(one: &Path, other: &Path) -> bool {

@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use kbs_plan::id::BuildKey;
+use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Entry;
 
-use super::{BlobFile, Damage, Finding, Job, Looked, Repair, Subject, Verified, read_all};
+use super::{
+    BlobFile, Damage, Finding, Job, Looked, Read, Repair, Subject, Verified, is_as_stored, read,
+    read_all,
+};
 use crate::changes::Change;
 use crate::checkout::{copy_blob, place_blob, stamp_directories};
 use crate::disk;
@@ -40,27 +43,62 @@ impl Store {
         for thing in self.all_things(Repair::No, &mut Verified::default())? {
             self.blame_thing(thing, bad, repair, seen)?;
         }
-        let mut gone = BTreeSet::new();
-        for (blob, variant) in bad {
-            let path = self.paths().blob(*blob, *variant);
-            let mut done = "";
-            if healed.contains(&(*blob, *variant)) {
-                done = "restored";
-            } else if repair == Repair::Yes {
-                disk::remove_file(&path)?;
-                gone.insert(*blob);
-                done = "removed";
-            }
+        let removed = match repair {
+            Repair::Yes => self.remove_bad(bad.difference(&healed))?,
+            Repair::No => BTreeSet::new(),
+        };
+        for file in bad {
+            let (blob, variant) = file;
+            let done = match (repair, healed.contains(file), removed.contains(file)) {
+                (Repair::No, ..) => "",
+                (Repair::Yes, true, _) => "restored",
+                (Repair::Yes, false, true) => "removed",
+                (Repair::Yes, false, false) => "in use, and left",
+            };
             let problem = "it holds other bytes than it should, or has another mode or time";
             let (what, problem) = (blob.to_string(), problem.to_owned());
-            seen.findings.push(Finding { what, path: Some(path), problem, done });
+            let path = Some(self.paths().blob(*blob, *variant));
+            seen.findings.push(Finding { what, path, problem, done });
         }
-        // Blobs that lost all their files lose their rows, too.
-        gone.retain(|blob| {
-            !Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
-        });
-        let blobs = gone.into_iter().collect();
-        self.submit("forget damaged blobs", vec![Change::DropBlobs { blobs }])
+        Ok(())
+    }
+
+    /// Removes the files of damaged blobs; blobs that have none then lose their rows, too. What was
+    /// made again meanwhile stays, and what somebody is about to use. Returns what is gone.
+    fn remove_bad<'b>(
+        &self,
+        bad: impl Iterator<Item = &'b BlobFile>,
+    ) -> Result<BTreeSet<BlobFile>, StoreError> {
+        let stage = Stage::new(self.paths())?;
+        self.pins.while_still(|is_pinned| {
+            let mut removed = BTreeSet::new();
+            for (number, file) in bad.enumerate() {
+                let path = self.paths().blob(file.0, file.1);
+                if is_pinned(file.0) || self.has_sound(*file)? {
+                    continue;
+                }
+                if path.symlink_metadata().is_ok() {
+                    disk::rename(&path, &stage.join(&number.to_string()), "move away")?;
+                }
+                removed.insert(*file);
+            }
+            let has_file = |blob: &BlobId| {
+                Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
+            };
+            let blobs: BTreeSet<_> = removed.iter().map(|(blob, _)| *blob).collect();
+            let blobs = blobs.into_iter().filter(|blob| !has_file(blob)).collect();
+            self.submit("forget damaged blobs", vec![Change::DropBlobs { blobs }])?;
+            Ok(removed)
+        })
+    }
+
+    /// Whether a blob's file is what it should be, now.
+    fn has_sound(&self, (blob, variant): BlobFile) -> Result<bool, StoreError> {
+        let path = self.paths().blob(blob, variant);
+        if !is_as_stored(&path, variant) {
+            return Ok(false);
+        }
+        Ok(matches!(read(&Job { path, blob })?, (Read::Right, _)))
     }
 
     /// Finds the files of a thing that share the damage of a blob.
