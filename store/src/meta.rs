@@ -167,7 +167,8 @@ impl Store {
         })
     }
 
-    fn tree_id(&self, thing: Thing) -> Result<Option<TreeId>, StoreError> {
+    /// The tree that a row speaks of.
+    pub(crate) fn tree_id(&self, thing: Thing) -> Result<Option<TreeId>, StoreError> {
         Ok(match thing {
             Thing::Output(key) => self.lookup(key)?.map(|row| row.tree),
             Thing::Layer(_) | Thing::Image(_) => self.tree_row(thing)?.map(|row| row.tree),

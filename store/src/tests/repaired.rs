@@ -13,7 +13,7 @@ use super::verified::{findings, flip};
 use super::{Lab, firmware, log, path, record};
 use crate::layout::Variant;
 use crate::row::Ending;
-use crate::{Executable, LookUp, Repair, Scope, SourceEntry, SourceKind, Store};
+use crate::{Executable, LookUp, Repair, Scope, SourceEntry, SourceKind, Store, Thing};
 
 pub(super) fn commit(store: &Store, name: &str) -> crate::OutputRow {
     let tree = firmware(store, name);
@@ -151,4 +151,72 @@ fn a_repair_leaves_what_was_made_again_meanwhile() {
         committed.unwrap_err(),
         seen.findings
     );
+}
+
+/// "`--repair` restores a file from another sound copy where there is one"; "a lost file".
+#[test]
+fn a_lost_file_of_an_output_is_restored() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = commit(&store, "mcu");
+    let dir = store.output_path(&row).join("out");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(dir.join("fw.bin")).unwrap();
+    let told = findings(&store, Repair::Yes);
+    assert!(store.lookup(row.record.key).unwrap().is_some(), "its blob is sound: {told:#?}");
+}
+
+#[test]
+fn a_lost_file_of_an_image_is_restored() {
+    let lab = Lab::new();
+    let store = lab.open();
+    image(&store, [1; 32], &[("bin/cc", b"compiler"), ("lib/c", b"library")]);
+    let dir = store.paths().rootfs([1; 32]).join("lib");
+    fs::remove_file(dir.join("c")).unwrap();
+    let told = findings(&store, Repair::Yes);
+    assert!(store.paths().rootfs([1; 32]).exists(), "the whole image is gone: {told:#?}");
+}
+
+/// A file with the right bytes and another time has them all.
+#[test]
+fn a_file_of_another_time_is_restored() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = commit(&store, "mcu");
+    let file = store.output_path(&row).join("dict");
+    let times = fs::FileTimes::new().set_modified(std::time::SystemTime::now());
+    fs::File::open(&file).unwrap().set_times(times).unwrap();
+    let told = findings(&store, Repair::Yes);
+    assert!(store.lookup(row.record.key).unwrap().is_some(), "its bytes are right: {told:#?}");
+}
+
+/// One copy that cannot be read must not keep the others from being used.
+#[test]
+fn a_copy_that_cannot_be_read_does_not_end_a_repair() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let dir = layer(&store, 7, "source");
+    flip(&dir.join("main.c"));
+    // Stands for a sector that gives EIO: reading this fails, and not with "not found".
+    let blob = store.paths().blob(BlobId::of(b"source 0"), Variant::ALL[0]);
+    fs::create_dir_all(&blob).unwrap();
+    let seen = store.verify(Scope::Whole, Repair::Yes, &mut |_| true);
+    assert!(seen.is_ok(), "{:?}", seen.unwrap_err());
+}
+
+#[test]
+fn what_has_another_kind_or_should_not_be_there_is_set_right() {
+    let lab = Lab::new();
+    let store = lab.open();
+    image(&store, [1; 32], &[("bin/cc", b"compiler"), ("lib/c", b"library"), ("lib/none", b"")]);
+    let top = store.paths().rootfs([1; 32]);
+    fs::remove_file(top.join("lib/none")).unwrap();
+    fs::remove_file(top.join("lib/c")).unwrap();
+    fs::create_dir_all(top.join("lib/c/more")).unwrap();
+    fs::write(top.join("bin/virus"), "x").unwrap();
+    let told = findings(&store, Repair::Yes);
+    assert!(told.iter().any(|finding| finding.done == "restored"), "{told:#?}");
+    assert_eq!(fs::read(top.join("lib/c")).unwrap(), b"library");
+    assert_eq!(super::names_in(&top.join("bin")), ["cc"]);
+    assert_eq!(store.inspect(Thing::Image([1; 32])).unwrap(), None);
 }

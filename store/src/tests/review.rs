@@ -10,12 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kbs_plan::id::BlobId;
-
 use super::repaired::{commit, image, layer, unpack};
 use super::verified::{findings, flip};
 use super::{Lab, firmware, path, record};
-use crate::layout::Variant;
 use crate::{
     Executable, Item, Policy, Repair, Root, RootKind, Scope, SourceEntry, SourceKind, Store, Thing,
     decide,
@@ -76,43 +73,6 @@ fn r04_a_damaged_image_is_not_adopted_as_it_is() {
         "{:?} is served; {inspected:?}; told {told:#?}; left {left:?}",
         served.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     );
-}
-
-/// "`--repair` restores a file from another sound copy where there is one"; "a lost file".
-#[test]
-fn r06_a_lost_file_of_an_output_is_restored() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    let dir = store.output_path(&row).join("out");
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::remove_file(dir.join("fw.bin")).unwrap();
-    let told = findings(&store, Repair::Yes);
-    assert!(store.lookup(row.record.key).unwrap().is_some(), "its blob is sound: {told:#?}");
-}
-
-#[test]
-fn r06_a_lost_file_of_an_image_is_restored() {
-    let lab = Lab::new();
-    let store = lab.open();
-    image(&store, [1; 32], &[("bin/cc", b"compiler"), ("lib/c", b"library")]);
-    let dir = store.paths().rootfs([1; 32]).join("lib");
-    fs::remove_file(dir.join("c")).unwrap();
-    let told = findings(&store, Repair::Yes);
-    assert!(store.paths().rootfs([1; 32]).exists(), "the whole image is gone: {told:#?}");
-}
-
-/// A file with the right bytes and another time has them all.
-#[test]
-fn r06_a_file_of_another_time_is_restored() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    let file = store.output_path(&row).join("dict");
-    let times = fs::FileTimes::new().set_modified(std::time::SystemTime::now());
-    fs::File::open(&file).unwrap().set_times(times).unwrap();
-    let told = findings(&store, Repair::Yes);
-    assert!(store.lookup(row.record.key).unwrap().is_some(), "its bytes are right: {told:#?}");
 }
 
 /// Every real image has empty files.
@@ -341,20 +301,6 @@ fn r18_a_full_disk_can_be_collected() {
     Command::new("umount").arg("-l").arg(&place).status().unwrap();
     let told = outcome.unwrap();
     assert!(told.starts_with("Ok"), "{told}");
-}
-
-/// One copy that cannot be read must not keep the others from being used.
-#[test]
-fn r19_a_copy_that_cannot_be_read_does_not_end_a_repair() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let dir = layer(&store, 7, "source");
-    flip(&dir.join("main.c"));
-    // Stands for a sector that gives EIO: reading this fails, and not with "not found".
-    let blob = store.paths().blob(BlobId::of(b"source 0"), Variant::ALL[0]);
-    fs::create_dir_all(&blob).unwrap();
-    let seen = store.verify(Scope::Whole, Repair::Yes, &mut |_| true);
-    assert!(seen.is_ok(), "{:?}", seen.unwrap_err());
 }
 
 /// One damaged row must not keep everything else from being swept.

@@ -211,21 +211,21 @@ impl Store {
         seen: &mut Verified,
     ) -> Result<(), StoreError> {
         seen.things += 1;
-        let mut looked = self.look(thing)?;
-        if matches!(looked, Looked::Damaged(_)) && repair == Repair::Yes && self.restamp(thing)? {
-            looked = self.look(thing)?;
-            if matches!(looked, Looked::Sound(_)) {
-                let problem = "modes or times of its directories have changed".to_owned();
-                seen.findings.push(Damage { path: None, problem }.of(thing, "restored"));
-            }
-        }
-        let subject = match looked {
+        let subject = match self.look(thing)? {
             Looked::Nothing => return Ok(()),
-            Looked::Damaged(damage) => {
-                damaged.push((thing, damage));
-                return Ok(());
-            }
             Looked::Sound(subject) => subject,
+            Looked::Damaged(damage) => {
+                let mended = match repair {
+                    Repair::Yes => self.reshape(thing).and_then(|()| self.look(thing))?,
+                    Repair::No => Looked::Nothing,
+                };
+                let Looked::Sound(subject) = mended else {
+                    damaged.push((thing, damage));
+                    return Ok(());
+                };
+                seen.findings.push(damage.of(thing, "restored"));
+                subject
+            }
         };
         let mut jobs = subject.jobs();
         if scope == Scope::Whole {
