@@ -9,6 +9,7 @@ use kbs_plan::tree::Tree;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::changes::Change;
 use crate::disk;
 use crate::error::{At as _, StoreError, lacks_means};
 use crate::index::{IndexRow, TreeRow};
@@ -69,6 +70,12 @@ impl OutputMeta {
         Ok((meta, found))
     }
 
+    /// Its row and those of its blobs.
+    pub(crate) fn put(&self, hash: BlobId) -> Change {
+        let blobs = self.tree.files().map(|(_, blob, size_b)| (blob, size_b)).collect();
+        Change::PutOutput { key: self.row.record.key, row: self.index_row(hash).into(), blobs }
+    }
+
     /// The row of the index.
     pub(crate) fn index_row(&self, meta: BlobId) -> IndexRow {
         let OutputRow { record, tree, entries, size_b, stored_as, log: _, last_use_unix_s: _ } =
@@ -123,6 +130,19 @@ impl TreeMeta {
             }
             (_, false) => Err(format!("its listing is that of {of}")),
         }
+    }
+
+    /// Its row and those of its blobs: the files of a layer are its own, and so are the empty ones of
+    /// an image.
+    pub(crate) fn put(&self, thing: Thing) -> Change {
+        let blobs = match thing {
+            Thing::Layer(_) | Thing::Output(_) => Vec::new(),
+            Thing::Image(_) => {
+                let files = self.tree.files().map(|(_, blob, size_b)| (blob, size_b));
+                files.filter(|(_, size_b)| *size_b > 0).collect()
+            }
+        };
+        Change::PutTree { thing, row: self.row(), blobs }
     }
 
     /// The row of the index.

@@ -19,7 +19,6 @@ use crate::ingest::{Ingested, Stage};
 use crate::layout::Purpose;
 use crate::logs::LogFile;
 use crate::meta::{OutputMeta, Unsound};
-use crate::rebuild::put_output;
 use crate::row::{Ending, LogFacts, OutputRecord, OutputRow, RowError, StoredAs};
 use crate::store::Store;
 use crate::sweep::remove_tree;
@@ -358,7 +357,7 @@ impl Store {
     /// Writes the rows of an output whose files are in place.
     pub(crate) fn record_output(&self, meta: &OutputMeta) -> Result<(), StoreError> {
         let hash = kbs_plan::id::BlobId::of(&meta.encode());
-        self.submit("record an output", vec![put_output(meta, hash)])
+        self.submit("record an output", vec![meta.put(hash)])
     }
 
     /// Renames everything into place, synced. What is there without a row is in the way.

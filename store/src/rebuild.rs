@@ -63,7 +63,7 @@ pub(crate) fn index_files(
             About::Thing(Thing::Output(key)) => match read_output(layout, key)? {
                 Ok((meta, hash)) if meta.row.stored_as.key == key => {
                     bases.insert(key, meta.row.tree);
-                    Ok(put_output(&meta, hash))
+                    Ok(meta.put(hash))
                 }
                 Ok(alias) => {
                     aliases.push(alias);
@@ -89,7 +89,7 @@ pub(crate) fn index_files(
     }
     for (meta, hash) in aliases {
         if bases.get(&meta.row.stored_as.key) == Some(&meta.row.tree) {
-            rows.add(put_output(&meta, hash))?;
+            rows.add(meta.put(hash))?;
         }
     }
     let names: Option<BTreeMap<String, String>> = read_json(&layout.image_names())?;
@@ -126,17 +126,6 @@ impl Rows<'_> {
     }
 }
 
-/// The row of an output and of its blobs.
-pub(crate) fn put_output(meta: &OutputMeta, hash: BlobId) -> Change {
-    let row = Box::new(meta.index_row(hash));
-    Change::PutOutput { key: meta.row.record.key, row, blobs: blobs(&meta.tree) }
-}
-
-/// The blobs of a tree, each with its size in bytes.
-pub(crate) fn blobs(tree: &Tree) -> Vec<(BlobId, u64)> {
-    tree.files().map(|(_, blob, size_b)| (blob, size_b)).collect()
-}
-
 fn read_output(
     layout: &Layout,
     key: BuildKey,
@@ -163,13 +152,13 @@ fn read_tree(layout: &Layout, thing: Thing) -> Result<Result<Change, Unsound>, S
         Ok(meta) => meta,
         Err(reason) => return Ok(Err(reason)),
     };
-    let (place, blobs) = match thing {
-        Thing::Image(name) => (layout.rootfs(name), blobs(&meta.tree)),
-        Thing::Layer(name) => (layout.layer(name), Vec::new()),
+    let place = match thing {
+        Thing::Image(name) => layout.rootfs(name),
+        Thing::Layer(name) => layout.layer(name),
         Thing::Output(_) => unreachable!("outputs are read elsewhere"),
     };
     let damage = damage_of(&place, &meta.tree, Purpose::Source)?;
-    Ok(damage.map_or_else(|| Ok(Change::PutTree { thing, row: meta.row(), blobs }), Err))
+    Ok(damage.map_or_else(|| Ok(meta.put(thing)), Err))
 }
 
 /// What is wrong with a directory, down to the last byte.

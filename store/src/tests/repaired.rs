@@ -220,3 +220,12 @@ fn what_has_another_kind_or_should_not_be_there_is_set_right() {
     assert_eq!(super::names_in(&top.join("bin")), ["cc"]);
     assert_eq!(store.inspect(Thing::Image([1; 32])).unwrap(), None);
 }
+
+/// Every real image has empty files.
+#[test]
+fn a_sound_image_with_an_empty_file_has_no_findings() {
+    let lab = Lab::new();
+    let store = lab.open();
+    image(&store, [1; 32], &[("bin/cc", b"compiler"), ("lib/empty", b"")]);
+    assert_eq!(findings(&store, Repair::No), []);
+}

@@ -75,15 +75,6 @@ fn r04_a_damaged_image_is_not_adopted_as_it_is() {
     );
 }
 
-/// Every real image has empty files.
-#[test]
-fn r07_a_sound_image_with_an_empty_file_has_no_findings() {
-    let lab = Lab::new();
-    let store = lab.open();
-    image(&store, [1; 32], &[("bin/cc", b"compiler"), ("lib/empty", b"")]);
-    assert_eq!(findings(&store, Repair::No), []);
-}
-
 /// `candidates` waits for leases inside of a read of the database; a removal writes to the database
 /// while it holds the leases; `verify` begins with the database for itself.
 #[test]
