@@ -229,3 +229,25 @@ fn a_sound_image_with_an_empty_file_has_no_findings() {
     image(&store, [1; 32], &[("bin/cc", b"compiler"), ("lib/empty", b"")]);
     assert_eq!(findings(&store, Repair::No), []);
 }
+
+/// A row that cannot be read stops no build of its commit.
+#[test]
+fn a_damaged_row_of_a_layer_is_found_and_repaired() {
+    let lab = Lab::new();
+    let store = lab.open();
+    layer(&store, 7, "source");
+    store
+        .db
+        .write("damage a row", |txn| {
+            txn.open_table(crate::tables::LAYERS)?.insert(&[7; 32], b"\x01short".as_slice())?;
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(store.layer([7; 32]).unwrap(), None, "it is made again");
+    let told = findings(&store, Repair::Yes);
+    let what = Thing::Layer([7; 32]).to_string();
+    assert!(told.iter().any(|it| it.what == what && it.done == "forgotten"), "{told:#?}");
+    assert_eq!(store.layer([7; 32]).unwrap(), None);
+    layer(&store, 7, "source");
+    assert!(store.layer([7; 32]).unwrap().is_some());
+}

@@ -151,24 +151,6 @@ fn r11_damaged_image_names_do_not_stop_a_rebuild() {
     assert!(rebuilt.is_ok(), "{:?}", rebuilt.unwrap_err());
 }
 
-/// A row of a layer that cannot be read stops every build of its commit, and `verify` says nothing.
-#[test]
-fn r12_a_damaged_row_of_a_layer_is_found_and_repaired() {
-    let lab = Lab::new();
-    let store = lab.open();
-    layer(&store, 7, "source");
-    store
-        .db
-        .write("damage a row", |txn| {
-            txn.open_table(crate::tables::LAYERS)?.insert(&[7; 32], b"\x01short".as_slice())?;
-            Ok(())
-        })
-        .unwrap();
-    let told = findings(&store, Repair::Yes);
-    let found = store.layer([7; 32]);
-    assert!(found.is_ok(), "{:?}; a repair tells of {told:#?}", found.unwrap_err());
-}
-
 /// What is none of ours is left alone.
 #[test]
 fn r13_a_foreign_file_among_the_blobs_stops_nobody() {

@@ -18,11 +18,12 @@ use crate::blobs::hash_of;
 use crate::changes::Change;
 use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::error::{At as _, StoreError, lacks_means};
-use crate::index::IndexRow;
+use crate::index::{IndexRow, TreeRow};
 use crate::layout::{Executable, MTIME, Purpose, Variant};
 use crate::parallel;
+use crate::row::RowError;
 use crate::store::Store;
-use crate::tables::OUTPUTS;
+use crate::tables::{IMAGES, LAYERS, OUTPUTS};
 use crate::thing::Thing;
 
 /// How much is compared.
@@ -164,25 +165,37 @@ impl Store {
         let mut things = Vec::new();
         let mut unreadable = Vec::new();
         self.db.read("list everything", |txn| {
+            let mut sort = |thing, error: Option<RowError>| match error {
+                None => things.push(thing),
+                Some(error) => unreadable.push((thing, error)),
+            };
             for row in txn.open_table(OUTPUTS)?.iter()? {
                 let (key, bytes) = row?;
-                match IndexRow::decode(bytes.value()) {
-                    Ok(_) => things.push(Thing::Output(key.value())),
-                    Err(error) => unreadable.push((key.value(), error)),
-                }
+                sort(Thing::Output(key.value()), IndexRow::decode(bytes.value()).err());
+            }
+            for row in txn.open_table(LAYERS)?.iter()? {
+                let (name, bytes) = row?;
+                sort(Thing::Layer(*name.value()), TreeRow::decode(bytes.value()).err());
+            }
+            for row in txn.open_table(IMAGES)?.iter()? {
+                let (name, bytes) = row?;
+                sort(Thing::Image(*name.value()), TreeRow::decode(bytes.value()).err());
             }
             Ok(())
         })?;
-        for (key, error) in unreadable {
+        for (thing, error) in unreadable {
             let damage = Damage { path: None, problem: format!("its row cannot be read: {error}") };
             let mut done = "";
             if repair == Repair::Yes {
-                self.submit("forget an output", vec![Change::DropOutput { key }])?;
+                let change = match thing {
+                    Thing::Output(key) => Change::DropOutput { key },
+                    Thing::Layer(_) | Thing::Image(_) => Change::DropTree { thing },
+                };
+                self.submit("forget a row", vec![change])?;
                 done = "forgotten";
             }
-            seen.findings.push(damage.of(Thing::Output(key), done));
+            seen.findings.push(damage.of(thing, done));
         }
-        things.extend(self.tree_rows()?.into_iter().map(|(thing, _)| thing));
         Ok(things)
     }
 
