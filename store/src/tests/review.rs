@@ -431,29 +431,6 @@ fn r29_an_image_that_cannot_be_adopted_is_left_out() {
     assert!(adopted.is_ok(), "engine/mod.rs:85 says `?` to {:?}", adopted.unwrap_err());
 }
 
-/// "A damaged count must stop nobody."
-#[test]
-fn r30_sizes_of_damaged_rows_do_not_overflow() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let rows = ["one", "two"].map(|name| commit(&store, name));
-    store
-        .db
-        .write("damage rows", |txn| {
-            let mut table = txn.open_table(crate::tables::OUTPUTS)?;
-            for row in &rows {
-                let bytes = table.remove(row.record.key)?.unwrap().value().to_vec();
-                let mut bytes = bytes;
-                bytes[133..141].fill(0xff);
-                table.insert(row.record.key, bytes.as_slice())?;
-            }
-            Ok(())
-        })
-        .unwrap();
-    let seen = store.verify(Scope::Whole, Repair::No, &mut |_| true);
-    assert!(seen.is_ok(), "{:?}", seen.unwrap_err());
-}
-
 /// Nothing outside of the state directory is ever changed.
 #[test]
 fn r31_a_planted_link_lets_nothing_outside_be_changed() {

@@ -148,7 +148,8 @@ impl Store {
     }
 }
 
-/// Counts what the tables hold. Rows that cannot be read are told elsewhere.
+/// Counts what the tables hold. Rows that cannot be read are told elsewhere, and sizes that nothing
+/// can have stop nobody.
 fn count(txn: &ReadTransaction) -> Result<Totals, TxnError> {
     let mut totals = Totals::default();
     for row in txn.open_table(OUTPUTS)?.iter()? {
@@ -157,20 +158,22 @@ fn count(txn: &ReadTransaction) -> Result<Totals, TxnError> {
         if let Ok(row) = IndexRow::decode(bytes.value())
             && row.stored_as == key.value()
         {
-            totals.outputs_b += row.size_b;
+            totals.outputs_b = totals.outputs_b.saturating_add(row.size_b);
         }
     }
     for row in txn.open_table(BLOBS)?.iter()? {
         totals.blobs += 1;
-        totals.blobs_b += row?.1.value();
+        totals.blobs_b = totals.blobs_b.saturating_add(row?.1.value());
     }
     for row in txn.open_table(LAYERS)?.iter()? {
         totals.layers += 1;
-        totals.layers_b += TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        let size_b = TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        totals.layers_b = totals.layers_b.saturating_add(size_b);
     }
     for row in txn.open_table(IMAGES)?.iter()? {
         totals.images += 1;
-        totals.images_b += TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        let size_b = TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        totals.images_b = totals.images_b.saturating_add(size_b);
     }
     Ok(totals)
 }
