@@ -184,7 +184,7 @@ impl Frees<'_> {
             }
             Item::Thing(thing, _) => *thing,
         };
-        let Ok(listing) = self.store.read_listing(thing) else { return 0 };
+        let Ok(Ok(listing)) = self.store.read_listing(thing) else { return 0 };
         let purpose = match thing {
             Thing::Output(_) => Purpose::Output,
             Thing::Layer(_) | Thing::Image(_) => Purpose::Source,

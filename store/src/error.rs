@@ -8,6 +8,7 @@ use kbs_plan::error::{Class, Help};
 use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::TreeError;
+use rustix::io::Errno;
 
 use crate::disk::free_b;
 use crate::row::RowError;
@@ -210,6 +211,12 @@ pub(crate) fn no_room(
         }
         _ => StoreError::Io { action, path, source },
     }
+}
+
+/// Whether an error says something of this process, and nothing of the file that it looked at.
+pub(crate) fn lacks_means(error: &io::Error) -> bool {
+    let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
+    Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
 }
 
 fn free(free_b: Option<u64>) -> String {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kbs_plan::id::{BlobId, BuildKey, TreeId};
+use kbs_plan::tree::Tree;
 
 use crate::changes::{Change, all_of};
 use crate::collect::names_of;
@@ -96,9 +97,7 @@ impl Store {
     fn remove_all(&self, items: &[Item], respect: &Respect<'_>) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
         for items in items.chunks(TOGETHER) {
-            let listed = parallel::for_each(items.len(), &|number| {
-                Ok::<_, StoreError>(self.list(&items[number]))
-            })?;
+            let listed = parallel::for_each(items.len(), &|number| self.list(&items[number]))?;
             let stage = Stage::new(self.paths())?;
             let doomed = self.take_out(items, listed, &stage, respect)?;
             // The files themselves: nothing names them any more.
@@ -118,12 +117,13 @@ impl Store {
     }
 
     /// The blobs of an item. Of what cannot be read they stay, and are litter.
-    fn list(&self, item: &Item) -> Listed {
+    fn list(&self, item: &Item) -> Result<Listed, StoreError> {
         let Item::Thing(thing @ (Thing::Output(_) | Thing::Image(_)), _) = item else {
-            return None;
+            return Ok(None);
         };
-        let listing = self.read_listing(*thing).ok()?;
-        Some((listing.id(), listing.files().map(|(_, blob, _)| blob).collect()))
+        let listing = self.read_listing(*thing)?.ok();
+        let blobs = |listing: Tree| listing.files().map(|(_, blob, _)| blob).collect();
+        Ok(listing.map(|listing| (listing.id(), blobs(listing))))
     }
 
     /// Removes the rows and the names of things; their files are in `stage` then.
@@ -277,7 +277,7 @@ impl Store {
         let mut cloned = BTreeSet::new();
         if self.can_share_bytes() {
             for (thing, _) in self.tree_rows()? {
-                if let (Thing::Layer(_), Ok(listing)) = (thing, self.read_listing(thing)) {
+                if let (Thing::Layer(_), Ok(listing)) = (thing, self.read_listing(thing)?) {
                     cloned.extend(listing.files().map(|(_, blob, _)| blob));
                 }
             }

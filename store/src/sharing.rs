@@ -12,7 +12,6 @@ use kbs_plan::tree::{Entry, Tree};
 use rustix::fs::ioctl_ficlone;
 
 use crate::blobs::{hash_of, holds};
-use crate::changes::Change;
 use crate::checkout::cannot_link;
 use crate::disk;
 use crate::error::{At as _, StoreError};
@@ -20,7 +19,6 @@ use crate::ingest::{Stage, finish_file};
 use crate::layout::{Executable, Purpose, Variant};
 use crate::meta::{TreeMeta, encode};
 use crate::parallel;
-use crate::rebuild::blobs;
 use crate::store::Store;
 use crate::thing::{Pinned, Thing};
 
@@ -94,8 +92,7 @@ impl Store {
         let meta = TreeMeta::new(thing, now_unix_s, tree);
         self.place_meta(&self.paths().meta_of(thing), &encode(&meta))?;
         disk::sync_all_of(self.paths().root())?;
-        let change = Change::PutTree { thing, row: meta.row(), blobs: blobs(&meta.tree) };
-        self.submit("record an image", vec![change])?;
+        self.submit("record an image", vec![meta.put(thing)])?;
         drop(pinned);
         Ok(())
     }

@@ -23,6 +23,7 @@ use crate::ingest::{Stage, check_target, finish_file};
 use crate::layout::{Executable, Purpose, Variant};
 use crate::meta::{TreeMeta, encode};
 use crate::parallel;
+use crate::row::RowError;
 use crate::store::Store;
 use crate::tables::{IMAGES, LAYERS};
 use crate::thing::Thing;
@@ -114,6 +115,9 @@ impl Store {
                 .at("look at", &path),
             Ok(None) => Ok(None),
             Err(StoreError::Meta { reason, .. }) => Ok(Some(reason)),
+            Err(StoreError::Row { source: error @ RowError::Damaged { .. }, .. }) => {
+                Ok(Some(format!("its row cannot be read: {error}")))
+            }
             Err(error) => Err(error),
         }
     }

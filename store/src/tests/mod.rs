@@ -10,6 +10,7 @@ mod odd;
 mod opening;
 mod outputs;
 mod removal;
+mod repaired;
 mod review;
 mod rows;
 mod sources;

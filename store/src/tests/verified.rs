@@ -66,12 +66,12 @@ pub(super) fn image(store: &Store, name: [u8; 32], files: &[(&str, &str)]) {
     store.adopt_image(name, 17).unwrap();
 }
 
-fn findings(store: &Store, repair: Repair) -> Vec<Finding> {
+pub(super) fn findings(store: &Store, repair: Repair) -> Vec<Finding> {
     store.verify(Scope::Whole, repair, &mut |_| true).unwrap().findings
 }
 
 /// Changes the last byte of a file, and nothing else of it.
-fn flip(path: &Path) {
+pub(super) fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     overwrite(path, &bytes);
