@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use kbs_plan::id::BlobId;
 use kbs_plan::path::RelPath;
@@ -76,52 +77,100 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes an image that is in its place into the store: its files become links to blobs, so that
-    /// images with equal files share them, and it has a row. One that has a row already is left as it
-    /// is. Nobody may be using the image.
+    /// Whether an image is in the store. One that only lies in its place is not: nobody has compared
+    /// it with anything.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`].
+    pub fn has_image(&self, image: [u8; 32]) -> Result<bool, StoreError> {
+        match self.tree_row(Thing::Image(image)) {
+            // Taken in again, it has another one.
+            Err(StoreError::Row { .. }) => Ok(false),
+            found => Ok(found?.is_some()),
+        }
+    }
+
+    /// Takes an image that was just put into its place into the store: its files become links to
+    /// blobs, so that images with equal files share them, and it has a row. One that has a row already
+    /// is left as it is.
     ///
     /// # Errors
     /// [`StoreError`]; the image is whole, whatever came of it.
     pub fn adopt_image(&self, image: [u8; 32], now_unix_s: u64) -> Result<(), StoreError> {
+        self.adopt(image, now_unix_s, &|_| Ok(()))
+    }
+
+    /// As [`adopt_image`](Self::adopt_image), for one that was found in its place. Its caller has
+    /// compared it with its name; where a listing of it is there, too, it has to be that.
+    ///
+    /// # Errors
+    /// As [`adopt_image`](Self::adopt_image); [`StoreError::Meta`] where it is not what was listed.
+    pub fn adopt_found_image(&self, image: [u8; 32], now_unix_s: u64) -> Result<(), StoreError> {
         let thing = Thing::Image(image);
-        if self.tree_row(thing)?.is_some() {
+        self.adopt(image, now_unix_s, &|tree| match self.read_listing(thing) {
+            Ok(listed) if listed.id() != tree.id() => Err(StoreError::Meta {
+                path: self.paths().rootfs(image),
+                reason: "its files are not those that were listed".to_owned(),
+            }),
+            // One that is damaged or gone says nothing.
+            _ => Ok(()),
+        })
+    }
+
+    fn adopt(
+        &self,
+        image: [u8; 32],
+        now_unix_s: u64,
+        check: &dyn Fn(&Tree) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let thing = Thing::Image(image);
+        let _lease = self.lease(thing);
+        // Two threads would take each other's files away.
+        let _one = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_image(image)? {
             return Ok(());
         }
-        let top = self.paths().rootfs(image);
-        let _adding = self.locks.add();
         let stage = Stage::new(self.paths())?;
-        let (tree, pinned) = self.share_tree(&top, &stage)?;
-        let meta = TreeMeta::new(thing, now_unix_s, tree);
-        self.place_meta(&self.paths().meta_of(thing), &encode(&meta))?;
+        let found = self.look_through(&self.paths().rootfs(image))?;
+        check(&found.tree)?;
+        // Pins keep the blobs meanwhile, so that others need not wait.
+        self.share(&found, &stage)?;
         disk::sync_all_of(self.paths().root())?;
+        let meta = TreeMeta::new(thing, now_unix_s, found.tree);
+        let _adding = self.locks.add();
+        self.place_meta(&self.paths().meta_of(thing), &encode(&meta))?;
         let change = Change::PutTree { thing, row: meta.row(), blobs: blobs(&meta.tree) };
         self.submit("record an image", vec![change])?;
-        drop(pinned);
+        drop(found.pinned);
         Ok(())
     }
 
-    /// Makes every file below `top` a link to its blob, and lists them all.
-    fn share_tree(&self, top: &Path, stage: &Stage) -> Result<(Tree, Pinned), StoreError> {
-        let found = walk(top)?;
-        let hashed = parallel::for_each(found.files.len(), &|number| {
-            let (path, _) = &found.files[number];
-            let place = top.join(path.as_path());
+    /// Hashes every file below `top`, and lists everything.
+    fn look_through(&self, top: &Path) -> Result<Found, StoreError> {
+        let Walked { files, rest: mut tree } = walk(top)?;
+        let hashed = parallel::for_each(files.len(), &|number| {
+            let place = top.join(files[number].0.as_path());
             File::open(&place).and_then(|mut file| hash_of(&mut file)).at("read", &place)
         })?;
         let mut pinned = self.pins.none();
-        let mut tree = found.rest;
-        for ((path, facts), blob) in found.files.into_iter().zip(hashed) {
+        let mut of_blobs = Vec::new();
+        for ((path, facts), blob) in files.into_iter().zip(hashed) {
             let executable = facts.mode() & 0o111 != 0;
             pinned.add(blob);
-            if facts.len() > 0 {
-                let variant = Variant::of(Purpose::Source, Executable::of(executable));
-                self.link_to_blob(&top.join(path.as_path()), &facts, (blob, variant), stage)?;
-            }
-            let entry = Entry::File { blob, size: facts.len(), executable };
-            tree.insert(path, entry)?;
+            let variant = Variant::of(Purpose::Source, Executable::of(executable));
+            let (place, size) = (top.join(path.as_path()), facts.len());
+            tree.insert(path, Entry::File { blob, size, executable })?;
+            of_blobs.push((place, facts, (blob, variant)));
         }
-        crate::checkout::stamp_directories(&tree, top, Purpose::Source)?;
-        Ok((tree, pinned))
+        Ok(Found { top: top.to_owned(), files: of_blobs, tree, pinned })
+    }
+
+    /// Makes every file that is not empty a link to its blob.
+    fn share(&self, found: &Found, stage: &Stage) -> Result<(), StoreError> {
+        for (place, facts, blob) in found.files.iter().filter(|(_, facts, _)| facts.len() > 0) {
+            self.link_to_blob(place, facts, *blob, stage)?;
+        }
+        crate::checkout::stamp_directories(&found.tree, &found.top, Purpose::Source)
     }
 
     /// Makes a file one of the names of its blob; a blob that is not there becomes one of the names of
@@ -140,7 +189,7 @@ impl Store {
             Ok(_) if holds(&anchor, blob, facts.len(), variant) => {
                 let waiting = stage.join("link");
                 match disk::hard_link(&anchor, &waiting) {
-                    Ok(()) => return disk::rename(&waiting, file, "rename a link to a blob to"),
+                    Ok(()) => return rename_link(&waiting, file, "rename a link to a blob to"),
                     Err(error) if cannot_link(&error) => return Ok(()),
                     Err(error) => return Err(error).at("link a blob to", &waiting),
                 }
@@ -151,11 +200,26 @@ impl Store {
         disk::create_dir_if_absent(dir)?;
         let waiting = stage.join("blob");
         match disk::hard_link(file, &waiting) {
-            Ok(()) => disk::rename(&waiting, &anchor, "rename a new blob to"),
+            Ok(()) => rename_link(&waiting, &anchor, "rename a new blob to"),
             Err(error) if cannot_link(&error) => Ok(()),
             Err(error) => Err(error).at("link a file to", &waiting),
         }
     }
+}
+
+/// As [`disk::rename`], which leaves both names where they are of one file.
+fn rename_link(from: &Path, to: &Path, action: &'static str) -> Result<(), StoreError> {
+    disk::rename(from, to, action)?;
+    disk::remove_file(from).map(drop)
+}
+
+/// What an image holds.
+struct Found {
+    top: PathBuf,
+    /// Its files, each with its blob.
+    files: Vec<(PathBuf, fs::Metadata, (BlobId, Variant))>,
+    tree: Tree,
+    pinned: Pinned,
 }
 
 /// What is below a directory.

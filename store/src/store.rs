@@ -28,6 +28,8 @@ pub struct Store {
     pub(crate) pins: Pins,
     /// Held while image names change, in their file and their table.
     pub(crate) naming: Mutex<()>,
+    /// Held while an image is taken in.
+    pub(crate) adopting: Mutex<()>,
     /// Counts looks at outputs, so that each looks elsewhere.
     pub(crate) looks: AtomicU64,
     /// Whether files can share bytes here; asked once.
@@ -79,6 +81,7 @@ impl Store {
             leases: Leases::default(),
             pins: Pins::default(),
             naming: Mutex::default(),
+            adopting: Mutex::default(),
             // A process that looks once and leaves should not look where the last one did.
             looks: AtomicU64::new(std::process::id().into()),
             clones: OnceLock::new(),

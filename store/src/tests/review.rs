@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use kbs_plan::id::BlobId;
 
-use super::{Lab, firmware, log, overwrite, path, record};
+use super::{Lab, firmware, image, log, overwrite, path, record};
 use crate::layout::Variant;
 use crate::row::Ending;
 use crate::{
@@ -24,29 +24,6 @@ use crate::{
 fn commit(store: &Store, name: &str) -> crate::OutputRow {
     let tree = firmware(store, name);
     store.commit(&record(name), &tree, Some(log(store, "CC\n"))).unwrap()
-}
-
-fn image(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {
-    unpack(store, name, files);
-    store.adopt_image(name, 17).unwrap();
-}
-
-/// Puts an unpacked image into its place, as the image room does.
-fn unpack(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {
-    let top = store.paths().rootfs(name);
-    let mut dirs = std::collections::BTreeSet::from([top.clone()]);
-    for (name, bytes) in files {
-        let place = top.join(name);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        dirs.insert(place.parent().unwrap().to_owned());
-        fs::write(&place, bytes).unwrap();
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o644)).unwrap();
-        crate::disk::set_mtime(&place).unwrap();
-    }
-    for dir in dirs {
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        crate::disk::set_mtime(&dir).unwrap();
-    }
 }
 
 fn layer(store: &Store, name: u8, text: &str) -> PathBuf {
@@ -125,30 +102,6 @@ fn r03_a_process_without_descriptors_drops_no_sound_output() {
     assert!(
         !matches!(found, Ok(LookUp::Dropped { .. })),
         "a sound output was dropped: {found:?}; the layer: {layer_there:?}"
-    );
-}
-
-/// "Nothing is believed before it was compared": an image that was found damaged when the index was
-/// made again becomes a sound one when the daemon adopts all images that have no row.
-#[test]
-fn r04_a_damaged_image_is_not_adopted_as_it_is() {
-    let lab = Lab::new();
-    let store = lab.open();
-    image(&store, [1; 32], &[("bin/cc", b"compiler")]);
-    flip(&store.paths().rootfs([1; 32]).join("bin/cc"));
-    assert!(!findings(&store, Repair::No).is_empty());
-    drop(store);
-    let store = Store::open_rebuilt(&lab.state).unwrap();
-    // What `Engine::open` does with every image.
-    let adopted = store.adopt_image([1; 32], 18);
-    // The name of the blob that it was is the one thing that is noticed; no image is told of.
-    let told = findings(&store, Repair::Yes);
-    let (inspected, left) = (store.inspect(Thing::Image([1; 32])), findings(&store, Repair::No));
-    let served = fs::read(store.paths().rootfs([1; 32]).join("bin/cc"));
-    assert!(
-        served.as_ref().map_or(true, |bytes| bytes == b"compiler") || adopted.is_err(),
-        "{:?} is served; {inspected:?}; told {told:#?}; left {left:?}",
-        served.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     );
 }
 
@@ -353,28 +306,6 @@ fn r13_a_foreign_file_among_the_blobs_stops_nobody() {
     assert!(swept.is_ok() && seen.is_ok(), "sweep: {swept:?}, verify: {:?}", seen.err());
 }
 
-/// Two clients import the same archive under two names.
-#[test]
-fn r14_one_image_can_be_adopted_twice_at_once() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let files: Vec<_> = (0..300).map(|it| (format!("lib/{it}"), format!("file {it}"))).collect();
-    let files: Vec<_> =
-        files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
-    // Another image has the same files.
-    image(&store, [1; 32], &files);
-    for _ in 0..10 {
-        unpack(&store, [2; 32], &files);
-        thread::scope(|scope| {
-            let adopt = || scope.spawn(|| store.adopt_image([2; 32], 17));
-            let (one, two) = (adopt(), adopt());
-            let ended = [one.join().unwrap(), two.join().unwrap()];
-            assert!(ended.iter().all(Result::is_ok), "{ended:#?}");
-        });
-        store.discard(&[Item::Thing(Thing::Image([2; 32]), Vec::new())]).unwrap();
-    }
-}
-
 /// A collection that forgets a dead root takes the one of the same name that was just made.
 #[test]
 fn r15_a_root_that_is_made_again_while_a_collection_lists_stays() {
@@ -549,32 +480,6 @@ fn r23_a_removal_does_not_keep_others_from_leases_for_long() {
     assert!(longest < Duration::from_millis(100), "a lease took {longest:?}");
 }
 
-/// Readers and writers of the store wait for an import as soon as a collection wants to begin.
-#[test]
-fn r24_a_commit_does_not_wait_for_an_import() {
-    let lab = Lab::new();
-    let store = lab.open();
-    commit(&store, "mcu");
-    let files: Vec<_> = (0..20_000).map(|it| format!("lib/file-{it}")).collect();
-    let files: Vec<(&str, &[u8])> = files.iter().map(|it| (it.as_str(), b"x".as_slice())).collect();
-    unpack(&store, [1; 32], &files);
-    let tree = firmware(&store, "other");
-    thread::scope(|scope| {
-        let import = scope.spawn(|| {
-            let begun = Instant::now();
-            store.adopt_image([1; 32], 17).unwrap();
-            begun.elapsed()
-        });
-        thread::sleep(Duration::from_millis(30));
-        scope.spawn(|| store.remove(&[Item::Failure(record("broken").key)], 17).unwrap());
-        thread::sleep(Duration::from_millis(30));
-        let begun = Instant::now();
-        store.commit(&record("other"), &tree, None).unwrap();
-        let (waited, whole) = (begun.elapsed(), import.join().unwrap());
-        assert!(waited < whole / 2, "a commit took {waited:?} of an import's {whole:?}");
-    });
-}
-
 /// What nobody can ask for any more, and what takes room, can be collected.
 #[test]
 fn r25_an_alias_without_its_output_can_be_collected() {
@@ -647,22 +552,6 @@ fn r28_a_log_of_a_failure_that_came_again_is_not_forgotten() {
     let _ = (Ending::Failed, fs::metadata(store.paths().root()).unwrap().ino());
 }
 
-/// `Engine::open` adopts every image that has no row, and ends with the first that cannot be: no
-/// daemon starts, and `rebuild-index`, which opens an engine, fails, too.
-#[test]
-fn r29_an_image_that_cannot_be_adopted_is_left_out() {
-    use std::os::unix::ffi::OsStrExt as _;
-    let lab = Lab::new();
-    let store = lab.open();
-    image(&store, [1; 32], &[("bin/cc", b"compiler")]);
-    let foreign = std::ffi::OsStr::from_bytes(b"foreign-\xff");
-    fs::write(store.paths().rootfs([1; 32]).join(foreign), "x").unwrap();
-    drop(store);
-    let store = Store::open_rebuilt(&lab.state).unwrap();
-    let adopted = store.adopt_image([1; 32], 18);
-    assert!(adopted.is_ok(), "engine/mod.rs:85 says `?` to {:?}", adopted.unwrap_err());
-}
-
 /// "A damaged count must stop nobody."
 #[test]
 fn r30_sizes_of_damaged_rows_do_not_overflow() {
@@ -713,16 +602,6 @@ fn r32_a_sweep_leaves_what_is_leased() {
     let _lease = store.lease(Thing::Layer([5; 32]));
     store.sweep().unwrap();
     assert!(dir.exists(), "a leased directory was swept");
-}
-
-/// "Names that no row knows … a sweep removes the rest."
-#[test]
-fn r33_a_sweep_removes_images_that_no_row_knows() {
-    let lab = Lab::new();
-    let store = lab.open();
-    unpack(&store, [1; 32], &[("bin/cc", b"compiler")]);
-    store.sweep().unwrap();
-    assert!(!store.paths().image([1; 32]).exists(), "an image without a row stays for ever");
 }
 
 /// A database that cannot be reached is not one that was never made.
