@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use kbs_image::Images;
+use kbs_image::{ImageInfo, Images};
 use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{
@@ -30,6 +30,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, Index};
 use crate::problem::{EngineError, Problem};
+use crate::stages::image;
 use collecting::Collecting;
 use flight::Flights;
 use locks::{PerKey, Slots};
@@ -80,9 +81,10 @@ impl Engine {
         };
         let mirror = Mirror::open_or_init(&store.paths().git())?;
         let images = Images::new(store.paths().images(), store.paths().scratch());
-        // Those that came before the store knew of images, or just before a kill.
-        for info in images.list()? {
-            store.adopt_image(*info.digest.as_bytes(), now_unix_s())?;
+        for ImageInfo { digest, .. } in images.list()? {
+            if let Err(problem) = image::adopt_found(&store, &images, &digest) {
+                tracing::warn!(%digest, %problem, "an image is left out");
+            }
         }
         Ok(Self {
             slots: Slots::new(config.builds()),
