@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use kbs_plan::id::BlobId;
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 use rustix::fs::ioctl_ficlone;
+use rustix::io::Errno;
 
 use crate::blobs::{hash_of, holds};
 use crate::changes::Change;
@@ -31,16 +32,21 @@ const WORTH_SHARING_B: usize = 4096;
 impl Store {
     /// Whether two files here can have the same bytes on disk and nothing else in common.
     pub fn can_share_bytes(&self) -> bool {
-        *self.clones.get_or_init(|| {
+        if let Some(known) = self.clones.get() {
+            return *known;
+        }
+        let files = || {
             let scratch = self.paths().scratch();
-            let try_it = || {
-                let mut one = tempfile::tempfile_in(&scratch)?;
-                one.write_all(&[7; WORTH_SHARING_B])?;
-                let other = tempfile::tempfile_in(&scratch)?;
-                Ok::<_, io::Error>(ioctl_ficlone(&other, &one)?)
-            };
-            try_it().is_ok()
-        })
+            let mut one = tempfile::tempfile_in(&scratch)?;
+            one.write_all(&[7; WORTH_SHARING_B])?;
+            Ok::<_, io::Error>((one, tempfile::tempfile_in(&scratch)?))
+        };
+        // A full disk says nothing about what the file system can.
+        let Ok((one, other)) = files() else { return false };
+        match ioctl_ficlone(&other, &one) {
+            Err(Errno::NOSPC | Errno::DQUOT) => false,
+            answer => *self.clones.get_or_init(|| answer.is_ok()),
+        }
     }
 
     /// Makes `place` a file of these bytes that shares them with a blob; says whether it could. The
@@ -50,16 +56,18 @@ impl Store {
         (blob, bytes): (BlobId, &[u8]),
         variant: Variant,
         place: &Path,
-        stage: &Stage,
+        (stage, pinned): (&Stage, &Mutex<Pinned>),
     ) -> Result<bool, StoreError> {
         if bytes.len() < WORTH_SHARING_B || !self.can_share_bytes() {
             return Ok(false);
         }
         let plain = Variant::ALL[0];
         let anchor = self.paths().blob(blob, plain);
+        pinned.lock().unwrap_or_else(PoisonError::into_inner).add(blob);
         let mut file = disk::create_file(place)?;
-        if holds(&anchor, blob, bytes.len() as u64, plain) {
-            let original = File::open(&anchor).at("open", &anchor)?;
+        let is_here = holds(&anchor, blob, bytes.len() as u64, plain);
+        // One that a repair takes away now is made again.
+        if let Some(original) = is_here.then(|| File::open(&anchor).ok()).flatten() {
             ioctl_ficlone(&file, &original).at("clone a blob to", place)?;
         } else {
             disk::write(&mut file, bytes, place, (0, bytes.len() as u64))?;
@@ -70,6 +78,7 @@ impl Store {
                 finish_file(&copy, plain).at("set the mode and time of", &waiting)?;
                 let dir = anchor.parent().expect("blobs lie two levels down");
                 disk::create_dir_if_absent(dir)?;
+                // Not synced: who finds it reads it and compares it with its name first.
                 disk::rename(&waiting, &anchor, "rename a new blob to")?;
             }
         }

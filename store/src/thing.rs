@@ -118,6 +118,11 @@ impl Leases {
         self.0.lock().contains_key(&thing)
     }
 
+    /// Whether more than one hold it.
+    pub(crate) fn is_shared(&self, thing: Thing) -> bool {
+        self.0.lock().get(&thing).is_some_and(|count| *count > 1)
+    }
+
     /// Runs `work`, which is told what is held, while nobody can take a lease.
     pub(crate) fn while_still<T>(&self, work: impl FnOnce(&dyn Fn(Thing) -> bool) -> T) -> T {
         let held = self.0.lock();
