@@ -227,22 +227,6 @@ fn r08_collections_and_verifications_do_not_wait_for_each_other_for_ever() {
     }
 }
 
-/// "What … running work holds stays": the directory of a layer goes from under a build that holds it
-/// as soon as another request finds one of its files damaged.
-#[test]
-fn r09_a_leased_layer_is_not_deleted_by_making_it_again() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let dir = layer(&store, 7, "source");
-    let _lease = store.lease(Thing::Layer([7; 32]));
-    // What a running build has: the directory, open (an overlay's lower layer).
-    let held = cap_std::fs::Dir::open_ambient_dir(&dir, cap_std::ambient_authority()).unwrap();
-    flip(&dir.join("main.c"));
-    assert_eq!(store.layer([7; 32]).unwrap(), None);
-    layer(&store, 7, "source");
-    assert!(held.exists("other.c"), "a sound file of a layer in use was deleted");
-}
-
 /// A kill between the two steps of forgetting a log, or a full disk at the second.
 #[test]
 fn r10_a_kill_while_a_log_is_forgotten_loses_no_output() {
@@ -261,21 +245,6 @@ fn r10_a_kill_while_a_log_is_forgotten_loses_no_output() {
     assert!(matches!(found, LookUp::Found(_)), "a sound output was dropped: {found:?}");
 }
 
-/// "The database can be made again from [the files]"; what is damaged is left out.
-#[test]
-fn r11_damaged_image_names_do_not_stop_a_rebuild() {
-    let lab = Lab::new();
-    let store = lab.open();
-    commit(&store, "mcu");
-    store.set_image_name("arm", "sha256:09").unwrap();
-    let names = store.paths().image_names();
-    drop(store);
-    fs::write(names, "").unwrap();
-    fs::write(lab.state.join("kbs.redb"), "damaged").unwrap();
-    let rebuilt = Store::open_rebuilt(&lab.state);
-    assert!(rebuilt.is_ok(), "{:?}", rebuilt.unwrap_err());
-}
-
 /// A row of a layer that cannot be read stops every build of its commit, and `verify` says nothing.
 #[test]
 fn r12_a_damaged_row_of_a_layer_is_found_and_repaired() {
@@ -292,18 +261,6 @@ fn r12_a_damaged_row_of_a_layer_is_found_and_repaired() {
     let told = findings(&store, Repair::Yes);
     let found = store.layer([7; 32]);
     assert!(found.is_ok(), "{:?}; a repair tells of {told:#?}", found.unwrap_err());
-}
-
-/// What is none of ours is left alone.
-#[test]
-fn r13_a_foreign_file_among_the_blobs_stops_nobody() {
-    let lab = Lab::new();
-    let store = lab.open();
-    commit(&store, "mcu");
-    fs::write(store.paths().blobs().join("README"), "mine").unwrap();
-    let swept = store.sweep();
-    let seen = store.verify(Scope::Whole, Repair::No, &mut |_| true);
-    assert!(swept.is_ok() && seen.is_ok(), "sweep: {swept:?}, verify: {:?}", seen.err());
 }
 
 /// A collection that forgets a dead root takes the one of the same name that was just made.
@@ -330,16 +287,6 @@ fn r15_a_root_that_is_made_again_while_a_collection_lists_stays() {
         lost += COUNT - store.roots().unwrap().len();
     }
     assert_eq!(lost, 0, "roots that were reported as made are gone");
-}
-
-/// "The daemon by itself after it was killed": unless somebody made the index again in between.
-#[test]
-fn r16_after_a_kill_the_litter_is_still_to_be_swept_when_the_index_was_made_again() {
-    let lab = Lab::new();
-    drop(lab.open());
-    fs::write(lab.state.join("open"), "").unwrap();
-    drop(Store::open_rebuilt(&lab.state).unwrap());
-    assert!(lab.open().was_left_open(), "nobody swept, and nobody will");
 }
 
 /// "So do the newest `keep` of each project": the build of the newest commit is an alias.
@@ -410,24 +357,6 @@ fn r19_a_copy_that_cannot_be_read_does_not_end_a_repair() {
     fs::create_dir_all(&blob).unwrap();
     let seen = store.verify(Scope::Whole, Repair::Yes, &mut |_| true);
     assert!(seen.is_ok(), "{:?}", seen.unwrap_err());
-}
-
-/// One damaged row must not keep everything else from being swept.
-#[test]
-fn r20_a_damaged_row_does_not_end_a_sweep() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    store
-        .db
-        .write("damage a row", |txn| {
-            let bytes = b"\x02short".as_slice();
-            txn.open_table(crate::tables::OUTPUTS)?.insert(row.record.key, bytes)?;
-            Ok(())
-        })
-        .unwrap();
-    let swept = store.sweep();
-    assert!(swept.is_ok(), "{:?}", swept.unwrap_err());
 }
 
 /// `kbs gc --dry-run` asks for the candidates.
@@ -590,76 +519,4 @@ fn r31_a_planted_link_lets_nothing_outside_be_changed() {
     store.remove(&[Item::Thing(Thing::Output(row.record.key), Vec::new())], 17).unwrap();
     let mode = fs::metadata(&outside).unwrap().mode() & 0o777;
     assert_eq!(mode, 0o700, "a private directory is {mode:o} now");
-}
-
-/// Sources of an older layout are in use by kept work trees.
-#[test]
-fn r32_a_sweep_leaves_what_is_leased() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let dir = store.paths().layer([5; 32]);
-    fs::create_dir(&dir).unwrap();
-    let _lease = store.lease(Thing::Layer([5; 32]));
-    store.sweep().unwrap();
-    assert!(dir.exists(), "a leased directory was swept");
-}
-
-/// A database that cannot be reached is not one that was never made.
-#[test]
-fn r34_an_index_on_a_disk_that_is_not_there_is_not_replaced() {
-    let lab = Lab::new();
-    drop(lab.open());
-    let place = lab.state.join("kbs.redb");
-    fs::remove_file(&place).unwrap();
-    std::os::unix::fs::symlink("/not/mounted/kbs.redb", &place).unwrap();
-    let opened = Store::open(&lab.state);
-    assert!(opened.is_err(), "the link was replaced by an empty index");
-}
-
-/// A file that others share bytes with may go while a layer is being made.
-#[test]
-fn r35_a_sweep_does_not_make_an_ingest_fail() {
-    let dir = tempfile::tempdir().unwrap();
-    let (file, place) = (dir.path().join("image"), dir.path().join("mounted"));
-    fs::File::create(&file).unwrap().set_len(512 << 20).unwrap();
-    fs::create_dir(&place).unwrap();
-    let run = |command: &mut Command| command.output().is_ok_and(|it| it.status.success());
-    if !(run(Command::new("mkfs.btrfs").arg("-q").arg(&file))
-        || run(Command::new("mkfs.xfs").arg("-q").arg(&file)))
-        || !run(Command::new("mount").args(["-o", "loop"]).args([&file, &place]))
-    {
-        return;
-    }
-    let told = {
-        let store = Store::open(&place.join("state")).unwrap();
-        let ended = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !ended.load(Ordering::SeqCst) {
-                    store.sweep().unwrap();
-                }
-            });
-            let until = Instant::now() + Duration::from_secs(20);
-            let mut told = None;
-            for number in 0.. {
-                let text = format!("{number}").repeat(20_000);
-                let kind = SourceKind::File { executable: Executable::No };
-                let entries: Vec<_> = (0..16)
-                    .map(|it| SourceEntry { path: path(&format!("f{it}")), kind: kind.clone() })
-                    .collect();
-                let read = |_| Ok::<_, Infallible>(text.clone().into_bytes());
-                if let Err(error) = store.ingest_layer([9; 32], &entries, &read, 17) {
-                    told = Some(format!("{error:?}"));
-                    break;
-                }
-                if Instant::now() > until {
-                    break;
-                }
-            }
-            ended.store(true, Ordering::SeqCst);
-            told
-        })
-    };
-    run(Command::new("umount").arg("-l").arg(&place));
-    assert_eq!(told, None);
 }
