@@ -25,7 +25,7 @@ use kbs_sandbox::{
     SetupFailure, State, Wall,
 };
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
-use kbs_store::{Ending, OutputRow, Store};
+use kbs_store::{Ending, OutputRow, Store, Thing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, Index};
@@ -186,6 +186,13 @@ impl Engine {
                 return Ok(true);
             }
             offset += read as u64;
+        }
+    }
+
+    /// Notes that something is used now. Nobody's request fails for that.
+    pub(crate) fn touch(&self, thing: Thing) {
+        if let Err(error) = self.store.touch(thing, now_unix_s()) {
+            tracing::warn!(%thing, %error, "a last use is not recorded");
         }
     }
 

@@ -65,9 +65,7 @@ pub(crate) fn hold(engine: &Engine, digest: ImageDigest) -> Option<Toolchain> {
     let thing = Thing::Image(*digest.as_bytes());
     let lease = Arc::new(engine.store.lease(thing));
     let rootfs = rootfs(engine, &digest)?;
-    if let Err(error) = engine.store.touch(thing, now_unix_s()) {
-        tracing::warn!(%digest, %error, "the last use of an image is not recorded");
-    }
+    engine.touch(thing);
     Some(Toolchain { digest, rootfs, _lease: lease })
 }
 
