@@ -1,6 +1,7 @@
 //! Opens the database, or makes it: from nothing, from the files, or from that of an older kbs.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 use redb::ReadTransaction;
@@ -27,7 +28,13 @@ pub(crate) enum Index {
 /// Opens the database of a state directory that is ours.
 pub(crate) fn open_index(layout: &Layout, index: Index) -> Result<Database, OpenError> {
     let place = layout.database();
-    let is_there = place.exists();
+    let is_there = match fs::symlink_metadata(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        // Behind a link that leads nowhere is one that cannot be reached, not one that was never made.
+        _ => fs::metadata(&place)
+            .map(|_| true)
+            .map_err(|source| OpenError::Database { path: place.clone(), source: source.into() })?,
+    };
     if !is_there {
         make_database(layout, Carried::default())?;
     } else if index == Index::Anew {
@@ -83,6 +90,8 @@ fn keep(layout: &Layout, why: &str) -> Result<(), OpenError> {
 /// Makes the database beside its place and then puts it there: it is complete or not there.
 fn make_database(layout: &Layout, carried: Carried) -> Result<(), OpenError> {
     let staged = layout.scratch().join("new.redb");
+    // What an opening has left that could not empty the directory.
+    disk::remove_file(&staged).map_err(|source| index_error(layout, source))?;
     let db = open_database(&staged)?;
     db.write("make the tables", make_tables)
         .and_then(|()| index_files(layout, &db, carried))

@@ -92,7 +92,12 @@ pub(crate) fn index_files(
             rows.add(meta.put(hash))?;
         }
     }
-    let names: Option<BTreeMap<String, String>> = read_json(&layout.image_names())?;
+    let names: Option<BTreeMap<String, String>> =
+        read_json(&layout.image_names()).unwrap_or_else(|error| {
+            // The old index may have carried them.
+            tracing::warn!(%error, "the names of images are not indexed from their file");
+            None
+        });
     for (name, digest) in names.unwrap_or_default() {
         rows.add(Change::NameImage { name, digest })?;
     }

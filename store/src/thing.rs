@@ -114,9 +114,18 @@ impl Leases {
         Lease { leases: self.0.clone(), thing }
     }
 
+    pub(crate) fn holds(&self, thing: Thing) -> bool {
+        self.0.lock().contains_key(&thing)
+    }
+
     /// Everything that is held now.
     pub(crate) fn all(&self) -> BTreeSet<Thing> {
         self.0.lock().keys().copied().collect()
+    }
+
+    /// Whether more than one hold it.
+    pub(crate) fn is_shared(&self, thing: Thing) -> bool {
+        self.0.lock().get(&thing).is_some_and(|count| *count > 1)
     }
 
     /// Runs `work`, which is told what is held, while nobody can take a lease.

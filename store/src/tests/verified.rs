@@ -247,3 +247,33 @@ fn images_with_equal_files_share_them() {
     assert_eq!(fs::read_to_string(store.paths().rootfs([2; 32]).join("bin/cc")).unwrap(), shared);
     assert!(!store.paths().image([1; 32]).exists());
 }
+
+/// What is none of ours is left alone.
+#[test]
+fn a_foreign_file_among_the_blobs_stops_nobody() {
+    let lab = Lab::new();
+    let store = lab.open();
+    full(&store);
+    fs::write(store.paths().blobs().join("README"), "mine").unwrap();
+    let swept = store.sweep();
+    let seen = store.verify(Scope::Whole, Repair::No, &mut |_| true);
+    assert!(swept.is_ok() && seen.is_ok(), "sweep: {swept:?}, verify: {:?}", seen.err());
+}
+
+/// One damaged row must not keep everything else from being swept.
+#[test]
+fn a_damaged_row_does_not_end_a_sweep() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = full(&store);
+    store
+        .db
+        .write("damage a row", |txn| {
+            let bytes = b"\x02short".as_slice();
+            txn.open_table(crate::tables::OUTPUTS)?.insert(row.record.key, bytes)?;
+            Ok(())
+        })
+        .unwrap();
+    let swept = store.sweep();
+    assert!(swept.is_ok(), "{:?}", swept.unwrap_err());
+}
