@@ -7,6 +7,7 @@
 //! logs and metadata that got their name but no row. Those are in nobody's way, and a sweep may
 //! remove them while no ingest or commit is under way.
 
+mod ballast;
 mod blobs;
 mod changes;
 mod check;

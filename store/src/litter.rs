@@ -27,6 +27,7 @@ impl Store {
     /// [`StoreError`]; what was removed so far is gone.
     pub fn sweep(&self) -> Result<Removed, StoreError> {
         let layout = self.paths();
+        let _room = self.room();
         let mut removed = Removed::default();
         let stage = Stage::new(layout)?;
         let dirs: [(_, Whose<'_>); 5] = [

@@ -95,6 +95,7 @@ impl Store {
     }
 
     fn remove_all(&self, items: &[Item], respect: &Respect<'_>) -> Result<Removed, StoreError> {
+        let _room = self.room();
         let mut removed = Removed::default();
         for items in items.chunks(TOGETHER) {
             let listed = parallel::for_each(items.len(), &|number| self.list(&items[number]))?;

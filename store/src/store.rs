@@ -76,7 +76,7 @@ impl Store {
         disk::step("create a file")
             .and_then(|()| fs::write(layout.open_marker(), ""))
             .map_err(|source| OpenError::ReadOnly { path: layout.root().to_owned(), source })?;
-        Ok(Self {
+        let store = Self {
             db,
             writer: Writer::default(),
             locks: Locks::default(),
@@ -90,7 +90,9 @@ impl Store {
             was_left_open,
             was_swept: AtomicBool::new(false),
             claim,
-        })
+        };
+        store.load_ballast();
+        Ok(store)
     }
 
     /// Where everything is.
