@@ -387,22 +387,6 @@ fn r25_an_alias_without_its_output_can_be_collected() {
     assert_eq!(store.totals().unwrap().outputs, 0, "a row that nothing takes away");
 }
 
-/// Rows of any record can be written, or the record is refused before anything is.
-#[test]
-fn r26_a_project_with_a_long_name_is_refused_and_stops_no_rebuild() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let mut long = record("mcu");
-    long.project = "x".repeat(70_000);
-    let tree = firmware(&store, "mcu");
-    let told = store.commit(&long, &tree, None);
-    drop(tree);
-    drop(store);
-    fs::remove_file(lab.state.join("kbs.redb")).unwrap();
-    let opened = Store::open(&lab.state);
-    assert!(opened.is_ok(), "{:?}; the commit said {told:?}", opened.unwrap_err());
-}
-
 /// What a dropped output leaves counts against `max-size`, and only a sweep takes it: collections that
 /// begin by themselves do not sweep.
 #[test]
