@@ -236,6 +236,20 @@ impl Store {
         })
     }
 
+    /// The other keys that an output is that of, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`].
+    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
+        let mut aliases = Vec::new();
+        self.each_output(&mut |alias, row| {
+            if row.stored_as == key && alias != key {
+                aliases.push(alias);
+            }
+        })?;
+        Ok(aliases)
+    }
+
     /// The listing of an output's tree, verified.
     ///
     /// # Errors
