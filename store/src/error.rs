@@ -108,6 +108,12 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// A project's name that no row has room for.
+    #[error("the name of a project cannot have {size_b} bytes")]
+    ProjectName {
+        /// Its size in bytes.
+        size_b: usize,
+    },
     /// A root cannot be called that.
     #[error("`{name}` cannot be the name of a root")]
     RootName {
@@ -142,6 +148,7 @@ impl Help for StoreError {
             Self::Tree(_)
             | Self::LinkTarget { .. }
             | Self::Name { .. }
+            | Self::ProjectName { .. }
             | Self::RootName { .. }
             | Self::Prefix { .. } => Class::User,
         }
@@ -164,6 +171,7 @@ impl Help for StoreError {
                 "use 1 to 100 of the characters A-Z a-z 0-9 . _ + -, not beginning with a dot"
                     .to_owned(),
             ),
+            Self::ProjectName { .. } => Some("use at most 65535 bytes".to_owned()),
             Self::RootName { .. } => Some(
                 "use a word, not a path and without control characters; links have absolute paths"
                     .to_owned(),

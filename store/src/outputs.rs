@@ -14,7 +14,7 @@ use crate::checkout::check_out;
 use crate::database::TxnError;
 use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::index::IndexRow;
+use crate::index::{IndexRow, PROJECT_MAX_B};
 use crate::ingest::{Ingested, Stage};
 use crate::layout::Purpose;
 use crate::logs::LogFile;
@@ -90,7 +90,7 @@ impl Store {
         tree: &Ingested,
         log: Option<LogFile>,
     ) -> Result<OutputRow, StoreError> {
-        check_name(&record.name)?;
+        check_names(record)?;
         let is_kept = |row: &OutputRow| row.record.marks.is_subset(&record.marks);
         if let Some(row) = self.output(record.key)?.found().filter(is_kept) {
             return Ok(row);
@@ -120,7 +120,7 @@ impl Store {
     /// [`StoreError::UnknownOutput`] where `of` is not there or not sound, and as
     /// [`commit`](Self::commit).
     pub fn alias(&self, record: &OutputRecord, of: BuildKey) -> Result<OutputRow, StoreError> {
-        check_name(&record.name)?;
+        check_names(record)?;
         // What is damaged is dropped, with all that it is made of.
         self.output(record.key)?;
         let stored_as = self.lookup(of)?.map(|row| row.stored_as);
@@ -234,6 +234,20 @@ impl Store {
             }
             Ok(())
         })
+    }
+
+    /// The other keys that an output is that of, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`].
+    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
+        let mut aliases = Vec::new();
+        self.each_output(&mut |alias, row| {
+            if row.stored_as == key && alias != key {
+                aliases.push(alias);
+            }
+        })?;
+        Ok(aliases)
     }
 
     /// The listing of an output's tree, verified.
@@ -471,13 +485,17 @@ pub(crate) fn output_row(
     }
 }
 
-/// Checks that a name can follow a key in a directory's name.
-fn check_name(name: &str) -> Result<(), StoreError> {
+/// Checks that the output's name can follow a key in a directory's name, and that a row has room for
+/// the project's.
+fn check_names(OutputRecord { name, project, .. }: &OutputRecord) -> Result<(), StoreError> {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
-    if (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with('.')
+    if !(1..=NAME_MAX).contains(&name.len()) || !name.bytes().all(is_plain) || name.starts_with('.')
     {
-        return Ok(());
+        return Err(StoreError::Name { name: name.clone() });
     }
-    Err(StoreError::Name { name: name.to_owned() })
+    if project.len() > PROJECT_MAX_B {
+        return Err(StoreError::ProjectName { size_b: project.len() });
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@ use crate::changes::{Change, apply};
 use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::database::Database;
 use crate::error::{At as _, StoreError};
+use crate::index::PROJECT_MAX_B;
 use crate::layout::{Layout, Purpose};
 use crate::meta::{OutputMeta, TreeMeta, Unsound, read_json};
 use crate::migrate::Carried;
@@ -142,6 +143,9 @@ fn read_output(
     let row = &meta.row;
     if row.record.key != key {
         return Ok(Err(format!("it speaks of {}", row.record.key)));
+    }
+    if row.record.project.len() > PROJECT_MAX_B {
+        return Ok(Err("the name of its project is too long".to_owned()));
     }
     let damage = if row.stored_as.key == key {
         let place = layout.output(row.stored_as.key, &row.stored_as.name);

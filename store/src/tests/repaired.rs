@@ -12,6 +12,7 @@ use kbs_plan::id::BlobId;
 use super::verified::{findings, flip};
 use super::{Lab, firmware, log, path, record};
 use crate::layout::Variant;
+use crate::meta::OutputMeta;
 use crate::row::Ending;
 use crate::{Executable, LookUp, Repair, Scope, SourceEntry, SourceKind, Store, Thing};
 
@@ -273,4 +274,28 @@ fn sizes_of_damaged_rows_do_not_overflow() {
         .unwrap();
     let seen = store.verify(Scope::Whole, Repair::No, &mut |_| true);
     assert!(seen.is_ok(), "{:?}", seen.unwrap_err());
+}
+
+/// Rows of any record can be written, or the record is refused before anything is.
+#[test]
+fn a_project_with_a_long_name_is_refused_and_stops_no_rebuild() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = commit(&store, "mcu");
+    let mut long = record("long");
+    long.project = "x".repeat(70_000);
+    let tree = firmware(&store, "mcu");
+    let told = store.commit(&long, &tree, None);
+    assert!(matches!(told, Err(crate::StoreError::ProjectName { size_b: 70_000 })), "{told:?}");
+    assert!(store.alias(&long, row.record.key).is_err());
+    // Whoever wrote it: metadata that says so.
+    let mut meta = OutputMeta::new(&row, &tree);
+    meta.row.record = long.clone();
+    store.place_meta(&store.paths().meta(long.key), &meta.encode()).unwrap();
+    drop(tree);
+    drop(store);
+    fs::remove_file(lab.state.join("kbs.redb")).unwrap();
+    let store = lab.open();
+    assert!(store.lookup(row.record.key).unwrap().is_some());
+    assert_eq!(store.lookup(long.key).unwrap(), None);
 }

@@ -14,12 +14,12 @@ use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
 use redb::ReadableTable as _;
 
-use crate::blobs::hash_of;
+use crate::blobs::{hash_of, size_as_stored};
 use crate::changes::Change;
 use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::error::{At as _, StoreError, lacks_means};
 use crate::index::{IndexRow, TreeRow};
-use crate::layout::{Executable, MTIME, Purpose, Variant};
+use crate::layout::{Executable, Purpose, Variant};
 use crate::parallel;
 use crate::row::RowError;
 use crate::store::Store;
@@ -335,7 +335,7 @@ impl Store {
             let jobs: Vec<_> = files.iter().map(job).collect();
             for ((file, job), read) in files.iter().zip(&jobs).zip(read_all(&jobs, seen)?) {
                 let is_bad = match read {
-                    Read::Right => !is_as_stored(&job.path, file.1),
+                    Read::Right => size_as_stored(&job.path, file.1).is_none(),
                     // Collected meanwhile.
                     Read::Gone => false,
                     Read::Wrong(_) => true,
@@ -415,13 +415,4 @@ fn read(Job { path, blob }: &Job) -> Result<(Read, u64), StoreError> {
 fn is_one_file(one: &Path, other: &Path) -> bool {
     let facts = |path| fs::symlink_metadata(path).map(|facts| (facts.dev(), facts.ino()));
     matches!((facts(one), facts(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// Whether a blob's file has the mode and time that it was given.
-fn is_as_stored(path: &Path, variant: Variant) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|facts| {
-        facts.is_file()
-            && facts.mode() & 0o7777 == variant.mode
-            && (facts.mtime(), facts.mtime_nsec()) == MTIME
-    })
 }

@@ -9,9 +9,9 @@ use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Entry;
 
 use super::{
-    BlobFile, Damage, Finding, Job, Looked, Read, Repair, Subject, Verified, is_as_stored, read,
-    read_all,
+    BlobFile, Damage, Finding, Job, Looked, Read, Repair, Subject, Verified, read, read_all,
 };
+use crate::blobs::size_as_stored;
 use crate::changes::Change;
 use crate::checkout::{copy_blob, place_blob, stamp_directories};
 use crate::disk;
@@ -96,10 +96,8 @@ impl Store {
     /// Whether a blob's file is what it should be, now.
     fn has_sound(&self, (blob, variant): BlobFile) -> Result<bool, StoreError> {
         let path = self.paths().blob(blob, variant);
-        if !is_as_stored(&path, variant) {
-            return Ok(false);
-        }
-        Ok(matches!(read(&Job { path, blob })?, (Read::Right, _)))
+        Ok(size_as_stored(&path, variant).is_some()
+            && matches!(read(&Job { path, blob })?, (Read::Right, _)))
     }
 
     /// Finds the files of a thing that share the damage of a blob.
@@ -236,8 +234,7 @@ impl Store {
                 }
                 Entry::File { blob, size, executable } => {
                     let variant = Variant::of(*purpose, Executable::of(*executable));
-                    let has_size = |path| fs::metadata(path).is_ok_and(|it| it.len() == *size);
-                    if !is_as_stored(&place, variant) || !has_size(&place) {
+                    if size_as_stored(&place, variant) != Some(*size) {
                         self.put_back(&Job { path: place, blob: *blob }, variant, thing)?;
                     }
                 }
