@@ -203,6 +203,7 @@ impl Session<'_> {
         if let Some(known) = manifest.as_ref().map(|bytes| ImageDigest::of(bytes)) {
             self.accept(known)?;
             if let Some(info) = self.images.get(&known) {
+                (self.progress)(Progress::Named { digest: known, is_here: true });
                 return Ok(info);
             }
         }
@@ -245,7 +246,9 @@ impl Session<'_> {
         let Draft { manifest, config, contents, origin, packages } = draft;
         let digest = ImageDigest::of(&manifest);
         self.accept(digest)?;
-        if let Some(info) = self.images.get(&digest) {
+        let here = self.images.get(&digest);
+        (self.progress)(Progress::Named { digest, is_here: here.is_some() });
+        if let Some(info) = here {
             return Ok(info);
         }
         let parsed: Config = serde_json::from_slice(&config)

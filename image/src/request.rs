@@ -1,5 +1,7 @@
 //! How much an archive may make of itself.
 
+use crate::digest::ImageDigest;
+
 /// Bounds on what one image may unpack to. What exceeds them is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -41,6 +43,13 @@ pub enum Progress {
         path: String,
         /// What it is: `device`, `fifo`.
         kind: &'static str,
+    },
+    /// The image is known by its name, and about to be in its place.
+    Named {
+        /// Its name.
+        digest: ImageDigest,
+        /// Whether it lies there already; its files were not looked at then.
+        is_here: bool,
     },
     /// An optional program or package is not on the host.
     Absent {

@@ -105,17 +105,16 @@ pub(crate) fn hash_of(reader: &mut dyn Read) -> io::Result<BlobId> {
 /// Whether the file is there, looks as it was stored and holds exactly the bytes of `id`, which are
 /// `size_b` long. A file that cannot be read holds nothing.
 pub(crate) fn holds(path: &Path, id: BlobId, size_b: u64, variant: Variant) -> bool {
-    looks_stored(path, size_b, variant)
+    size_as_stored(path, variant) == Some(size_b)
         && File::open(path).and_then(|mut file| hash_of(&mut file)).is_ok_and(|found| found == id)
 }
 
-/// Whether there is a regular file of that size, mode and the one time, which every write would
-/// have changed: what a look-up may cost, no proof.
-pub(crate) fn looks_stored(path: &Path, size_b: u64, variant: Variant) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| {
-        found.is_file()
-            && found.len() == size_b
-            && found.mode() & 0o7777 == variant.mode
-            && (found.mtime(), found.mtime_nsec()) == MTIME
-    })
+/// The size in bytes of a regular file that has its variant's mode and the one time, which every
+/// write would have changed; `None` for any other: what a look-up may cost, no proof.
+pub(crate) fn size_as_stored(path: &Path, variant: Variant) -> Option<u64> {
+    let found = fs::symlink_metadata(path).ok()?;
+    let is_as_stored = found.is_file()
+        && found.mode() & 0o7777 == variant.mode
+        && (found.mtime(), found.mtime_nsec()) == MTIME;
+    is_as_stored.then_some(found.len())
 }

@@ -10,9 +10,9 @@ use cap_std::fs::{Dir, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt a
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use crate::blobs::hash_of;
+use crate::error::lacks_means;
 use crate::layout::{Executable, MTIME, Purpose, Variant};
 
 /// Most entries that one look compares.
@@ -61,10 +61,10 @@ pub(crate) fn find_damage(
     match look(path, listed, (purpose, extent), depth) {
         Ok(()) => Ok(None),
         Err(Finding::Damage(what)) => Ok(Some(what)),
-        Err(Finding::Unreadable(what, error)) => match Errno::from_io_error(&error) {
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR) => Err(error),
-            _ => Ok(Some(format!("{what} cannot be read: {error}"))),
-        },
+        Err(Finding::Unreadable(_, error)) if lacks_means(&error) => Err(error),
+        Err(Finding::Unreadable(what, error)) => {
+            Ok(Some(format!("{what} cannot be read: {error}")))
+        }
     }
 }
 

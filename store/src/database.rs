@@ -87,6 +87,17 @@ macro_rules! from_redb {
 }
 from_redb!(StorageError, TableError, TransactionError, CommitError);
 
+/// Runs `body` on a database file without a change to it; `None` where that cannot be: it is damaged, or
+/// was left by a kill and has to be mended first.
+pub(crate) fn peek<T>(
+    path: &Path,
+    body: impl FnOnce(&ReadTransaction) -> Result<T, TxnError>,
+) -> Option<T> {
+    use redb::ReadableDatabase as _;
+    let read = contain(|| body(&Builder::new().open_read_only(path).ok()?.begin_read().ok()?).ok());
+    read.ok().flatten()
+}
+
 impl Database {
     /// Opens the file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenFailure> {

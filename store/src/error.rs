@@ -8,6 +8,7 @@ use kbs_plan::error::{Class, Help};
 use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::TreeError;
+use rustix::io::Errno;
 
 use crate::disk::free_b;
 use crate::row::RowError;
@@ -107,6 +108,12 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// A project's name that no row has room for.
+    #[error("the name of a project cannot have {size_b} bytes")]
+    ProjectName {
+        /// Its size in bytes.
+        size_b: usize,
+    },
     /// A root cannot be called that.
     #[error("`{name}` cannot be the name of a root")]
     RootName {
@@ -141,6 +148,7 @@ impl Help for StoreError {
             Self::Tree(_)
             | Self::LinkTarget { .. }
             | Self::Name { .. }
+            | Self::ProjectName { .. }
             | Self::RootName { .. }
             | Self::Prefix { .. } => Class::User,
         }
@@ -163,6 +171,7 @@ impl Help for StoreError {
                 "use 1 to 100 of the characters A-Z a-z 0-9 . _ + -, not beginning with a dot"
                     .to_owned(),
             ),
+            Self::ProjectName { .. } => Some("use at most 65535 bytes".to_owned()),
             Self::RootName { .. } => Some(
                 "use a word, not a path and without control characters; links have absolute paths"
                     .to_owned(),
@@ -210,6 +219,12 @@ pub(crate) fn no_room(
         }
         _ => StoreError::Io { action, path, source },
     }
+}
+
+/// Whether an error says something of this process, and nothing of the file that it looked at.
+pub(crate) fn lacks_means(error: &io::Error) -> bool {
+    let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
+    Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
 }
 
 fn free(free_b: Option<u64>) -> String {

@@ -48,6 +48,9 @@ pub struct IndexRow {
 
 const INDEX_VERSION: u8 = 2;
 
+/// Longest project's name that a row has room for, in bytes. Whoever makes a row has looked.
+pub(crate) const PROJECT_MAX_B: usize = u16::MAX as usize;
+
 impl IndexRow {
     /// The bytes to store.
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -63,7 +66,7 @@ impl IndexRow {
             project,
             stored_name,
         } = self;
-        let project_b = u16::try_from(project.len()).expect("names of projects are short");
+        let project_b = u16::try_from(project.len()).expect("longer names are refused before");
         let mut bytes = Vec::with_capacity(152 + project.len() + stored_name.len());
         bytes.push(INDEX_VERSION);
         bytes.extend_from_slice(tree.as_bytes());

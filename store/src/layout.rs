@@ -219,6 +219,11 @@ impl Layout {
         self.root.join("open")
     }
 
+    /// A file that holds room: on a full disk it goes first, so that a collection can begin.
+    pub(crate) fn ballast(&self) -> PathBuf {
+        self.root.join("ballast")
+    }
+
     /// Where a database that was replaced stays.
     pub(crate) fn kept_database(&self, why: &str) -> PathBuf {
         self.root.join(format!("kbs.redb.{why}"))

@@ -7,6 +7,7 @@
 //! logs and metadata that got their name but no row. Those are in nobody's way, and a sweep may
 //! remove them while no ingest or commit is under way.
 
+mod ballast;
 mod blobs;
 mod changes;
 mod check;
@@ -35,6 +36,7 @@ mod outputs;
 mod parallel;
 mod policy;
 mod rebuild;
+mod removal;
 mod roots;
 mod row;
 mod search;
@@ -53,7 +55,7 @@ mod writer;
 pub use blobs::BlobReader;
 pub use changes::Totals;
 pub use claim::OpenError;
-pub use collect::{Frees, Removed};
+pub use collect::Frees;
 pub use error::StoreError;
 #[cfg(feature = "bench")]
 pub use fill::Filling;
@@ -63,6 +65,7 @@ pub use layout::{Executable, Layout};
 pub use logs::{LogFile, LogReader, LogTail, LogWriter};
 pub use outputs::LookUp;
 pub use policy::{Candidate, Decision, Holder, Item, Policy, Reason, decide};
+pub use removal::Removed;
 pub use roots::{Root, RootKind, RootState};
 pub use row::{
     Ending, FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts, OutputRecord, OutputRow,

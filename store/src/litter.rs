@@ -6,15 +6,16 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use kbs_plan::id::{BlobId, BuildKey};
 
-use crate::collect::Removed;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::ingest::Stage;
 use crate::layout::Variant;
 use crate::rebuild::About;
+use crate::removal::Removed;
 use crate::store::Store;
 use crate::thing::Thing;
 
@@ -26,9 +27,11 @@ impl Store {
     /// [`StoreError`]; what was removed so far is gone.
     pub fn sweep(&self) -> Result<Removed, StoreError> {
         let layout = self.paths();
+        let _room = self.room();
         let mut removed = Removed::default();
         let stage = Stage::new(layout)?;
-        let dirs: [(_, Whose<'_>); 4] = [
+        let dirs: [(_, Whose<'_>); 5] = [
+            (layout.images(), &|store, name| store.is_image_named(name)),
             (layout.outputs(), &|store, name| store.is_output_named(name)),
             (layout.sources(), &|store, name| store.is_layer_named(name)),
             (layout.metas(), &|store, name| store.is_meta_named(name)),
@@ -39,6 +42,7 @@ impl Store {
         }
         drop(stage);
         removed += self.release(&self.unlinked_blobs()?)?;
+        self.was_swept.store(true, Ordering::Relaxed);
         Ok(removed)
     }
 
@@ -73,7 +77,7 @@ impl Store {
                 disk::rename(&path, &stage.join(&aside), "move away")?;
             } else {
                 disk::remove_file(&path)?;
-                removed.freed_b += facts.blocks() * 512;
+                removed.freed_b += facts.len();
             }
             removed.things += 1;
         }
@@ -83,7 +87,14 @@ impl Store {
     /// Whether a name is one that we did not give, or one that a row needs.
     fn is_ours(&self, name: &OsString, is_named: Whose<'_>) -> Result<bool, StoreError> {
         // A name that is no text is none of ours, and not ours to remove.
-        name.to_str().map_or(Ok(true), |name| is_named(self, name))
+        match name.to_str().map_or(Ok(true), |name| is_named(self, name)) {
+            // Its row is not gone, and no reason to leave everything else.
+            Err(error @ StoreError::Row { .. }) => {
+                tracing::warn!(name = %name.display(), %error, "it is not swept");
+                Ok(true)
+            }
+            named => named,
+        }
     }
 
     fn is_output_named(&self, name: &str) -> Result<bool, StoreError> {
@@ -98,13 +109,23 @@ impl Store {
     fn is_layer_named(&self, name: &str) -> Result<bool, StoreError> {
         // By their shape, those of older layouts are among these, and have no row.
         let Ok(id) = name.parse::<BlobId>() else { return Ok(true) };
-        Ok(self.tree_row(Thing::Layer(*id.as_bytes()))?.is_some())
+        self.is_tree_needed(Thing::Layer(*id.as_bytes()))
+    }
+
+    fn is_image_named(&self, name: &str) -> Result<bool, StoreError> {
+        let id = name.strip_prefix("sha256-").and_then(|hex| hex.parse::<BlobId>().ok());
+        id.map_or(Ok(true), |id| self.is_tree_needed(Thing::Image(*id.as_bytes())))
+    }
+
+    /// Whether a layer or an image has a row, or somebody uses it without.
+    fn is_tree_needed(&self, thing: Thing) -> Result<bool, StoreError> {
+        Ok(self.leases.holds(thing) || self.tree_row(thing)?.is_some())
     }
 
     fn is_meta_named(&self, name: &str) -> Result<bool, StoreError> {
         match About::of(name) {
             About::Thing(Thing::Output(key)) => Ok(self.lookup(key)?.is_some()),
-            About::Thing(thing) => Ok(self.tree_row(thing)?.is_some()),
+            About::Thing(thing) => self.is_tree_needed(thing),
             About::Failure(key) => Ok(self.failure(key)?.is_some()),
             About::Other => Ok(true),
         }
@@ -146,6 +167,10 @@ impl Store {
         let blobs = self.paths().blobs();
         for dir in names_in(&blobs)? {
             let dir = blobs.join(dir);
+            // What is no directory is none of ours.
+            if !dir.is_dir() {
+                continue;
+            }
             for name in names_in(&dir)? {
                 let found = name.to_str().and_then(Variant::of_file_name);
                 if let Some((blob, variant)) = found {
@@ -162,7 +187,12 @@ type Whose<'a> = &'a dyn Fn(&Store, &str) -> Result<bool, StoreError>;
 
 fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
     match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        // A file among directories is none of ours.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(Vec::new())
+        }
         listed => listed
             .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
             .at("list", dir),

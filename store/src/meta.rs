@@ -9,8 +9,9 @@ use kbs_plan::tree::Tree;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::changes::Change;
 use crate::disk;
-use crate::error::{At as _, StoreError};
+use crate::error::{At as _, StoreError, lacks_means};
 use crate::index::{IndexRow, TreeRow};
 use crate::ingest::Stage;
 use crate::row::{FailureRow, OutputRow};
@@ -41,27 +42,38 @@ impl OutputMeta {
 
     /// Reads the file of an output, and believes it if it has the hash `expected`, or, where none is
     /// given, if what it says agrees.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where this process lacks the means to read it; all else is unsound.
     pub(crate) fn read(
         path: &Path,
         expected: Option<BlobId>,
-    ) -> io::Result<Result<(Self, BlobId), Unsound>> {
-        let bytes = fs::read(path)?;
-        let found = BlobId::of(&bytes);
+    ) -> Result<Result<(Self, BlobId), Unsound>, StoreError> {
+        Ok(read_file(path)?
+            .map_err(|error| unreadable(&error))
+            .and_then(|bytes| Self::believe(&bytes, expected)))
+    }
+
+    fn believe(bytes: &[u8], expected: Option<BlobId>) -> Result<(Self, BlobId), Unsound> {
+        let found = BlobId::of(bytes);
         if expected.is_some_and(|expected| expected != found) {
-            return Ok(Err("its metadata has changed".to_owned()));
+            return Err("its metadata has changed".to_owned());
         }
-        let meta: Self = match decode(&bytes) {
-            Ok(meta) => meta,
-            Err(error) => return Ok(Err(error)),
-        };
+        let meta: Self = decode(bytes)?;
         if meta.version != VERSION {
             let found = meta.version;
-            return Ok(Err(format!("its metadata has version {found}, this kbs knows {VERSION}")));
+            return Err(format!("its metadata has version {found}, this kbs knows {VERSION}"));
         }
         if meta.tree.id() != meta.row.tree {
-            return Ok(Err("its listing is not the output's".to_owned()));
+            return Err("its listing is not the output's".to_owned());
         }
-        Ok(Ok((meta, found)))
+        Ok((meta, found))
+    }
+
+    /// Its row and those of its blobs.
+    pub(crate) fn put(&self, hash: BlobId) -> Change {
+        let blobs = self.tree.files().map(|(_, blob, size_b)| (blob, size_b)).collect();
+        Change::PutOutput { key: self.row.record.key, row: self.index_row(hash).into(), blobs }
     }
 
     /// The row of the index.
@@ -99,19 +111,38 @@ impl TreeMeta {
     }
 
     /// Reads the file of a layer or an image.
-    pub(crate) fn read(path: &Path, thing: Thing) -> io::Result<Result<Self, Unsound>> {
-        let meta: Self = match decode(&fs::read(path)?) {
-            Ok(meta) => meta,
-            Err(error) => return Ok(Err(error)),
-        };
+    ///
+    /// # Errors
+    /// As [`OutputMeta::read`].
+    pub(crate) fn read(path: &Path, thing: Thing) -> Result<Result<Self, Unsound>, StoreError> {
+        Ok(read_file(path)?
+            .map_err(|error| unreadable(&error))
+            .and_then(|bytes| Self::believe(&bytes, thing)))
+    }
+
+    fn believe(bytes: &[u8], thing: Thing) -> Result<Self, Unsound> {
+        let meta: Self = decode(bytes)?;
         let Self { version, thing: of, .. } = &meta;
-        Ok(match (*version == VERSION, *of == thing.to_string()) {
+        match (*version == VERSION, *of == thing.to_string()) {
             (true, true) => Ok(meta),
             (false, _) => {
                 Err(format!("its listing has version {version}, this kbs knows {VERSION}"))
             }
             (_, false) => Err(format!("its listing is that of {of}")),
-        })
+        }
+    }
+
+    /// Its row and those of its blobs: the files of a layer are its own, and so are the empty ones of
+    /// an image.
+    pub(crate) fn put(&self, thing: Thing) -> Change {
+        let blobs = match thing {
+            Thing::Layer(_) | Thing::Output(_) => Vec::new(),
+            Thing::Image(_) => {
+                let files = self.tree.files().map(|(_, blob, size_b)| (blob, size_b));
+                files.filter(|(_, size_b)| *size_b > 0).collect()
+            }
+        };
+        Change::PutTree { thing, row: self.row(), blobs }
     }
 
     /// The row of the index.
@@ -134,7 +165,7 @@ impl Store {
     pub fn listing(&self, thing: Thing) -> Result<Option<Tree>, StoreError> {
         let damaged = |reason| StoreError::Meta { path: self.paths().meta_of(thing), reason };
         let Some(expected) = self.tree_id(thing)? else { return Ok(None) };
-        let tree = self.read_listing(thing).map_err(damaged)?;
+        let tree = self.read_listing(thing)?.map_err(damaged)?;
         if tree.id() == expected {
             Ok(Some(tree))
         } else {
@@ -143,20 +174,21 @@ impl Store {
     }
 
     /// The listing that lies beside a thing, whatever its row says.
-    pub(crate) fn read_listing(&self, thing: Thing) -> Result<Tree, Unsound> {
+    ///
+    /// # Errors
+    /// As [`OutputMeta::read`].
+    pub(crate) fn read_listing(&self, thing: Thing) -> Result<Result<Tree, Unsound>, StoreError> {
         let path = self.paths().meta_of(thing);
-        let read = match thing {
-            Thing::Output(_) => {
-                OutputMeta::read(&path, None).map(|read| read.map(|(meta, _)| meta.tree))
-            }
+        Ok(match thing {
+            Thing::Output(_) => OutputMeta::read(&path, None)?.map(|(meta, _)| meta.tree),
             Thing::Layer(_) | Thing::Image(_) => {
-                TreeMeta::read(&path, thing).map(|read| read.map(|meta| meta.tree))
+                TreeMeta::read(&path, thing)?.map(|meta| meta.tree)
             }
-        };
-        read.unwrap_or_else(|error| Err(format!("its metadata cannot be read: {error}")))
+        })
     }
 
-    fn tree_id(&self, thing: Thing) -> Result<Option<TreeId>, StoreError> {
+    /// The tree that a row speaks of.
+    pub(crate) fn tree_id(&self, thing: Thing) -> Result<Option<TreeId>, StoreError> {
         Ok(match thing {
             Thing::Output(key) => self.lookup(key)?.map(|row| row.tree),
             Thing::Layer(_) | Thing::Image(_) => self.tree_row(thing)?.map(|row| row.tree),
@@ -182,13 +214,26 @@ pub(crate) fn encode_failure(row: &FailureRow) -> Vec<u8> {
 
 /// Reads a small JSON file that is believed as it is.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    let read = match read_file(path)? {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| unreadable(&error)).and_then(|bytes| decode(&bytes)),
+    };
+    read.map(Some).map_err(|reason| StoreError::Meta { path: path.to_owned(), reason })
+}
+
+/// Reads a small file.
+///
+/// # Errors
+/// [`StoreError::Io`] where this process lacks the means to read any: that is no damage.
+fn read_file(path: &Path) -> Result<io::Result<Vec<u8>>, StoreError> {
     match fs::read(path) {
-        Ok(bytes) => decode(&bytes)
-            .map(Some)
-            .map_err(|reason| StoreError::Meta { path: path.to_owned(), reason }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).at("read", path),
+        Err(error) if lacks_means(&error) => Err(error).at("read", path),
+        read => Ok(read),
     }
+}
+
+fn unreadable(error: &io::Error) -> Unsound {
+    format!("its metadata cannot be read: {error}")
 }
 
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {

@@ -4,16 +4,17 @@
 //! along what stands nowhere else.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use kbs_plan::id::{Build, BuildKey};
 use redb::{ReadTransaction, ReadableTable as _, TableDefinition};
 use serde::Deserialize;
 
 use crate::changes::Change;
-use crate::database::{Database, TxnError};
+use crate::database::{Database, TxnError, peek};
 use crate::error::StoreError;
 use crate::row::{FailureRow, JobRow, Row as _};
-use crate::tables::{CONFIGURED, Col, FAILURES, IMAGE_NAMES, JOBS, USES};
+use crate::tables::{CONFIGURED, Col, FAILURES, IMAGE_NAMES, JOBS, SCHEMA, USES};
 use crate::thing::Thing;
 
 /// The oldest schema that can be migrated.
@@ -36,36 +37,46 @@ struct Output1 {
 
 /// Collects what only the database knows. Rows that cannot be read are left behind.
 pub(crate) fn carry(db: &Database, schema: u64) -> Result<Carried, StoreError> {
-    db.read("read an older database", |txn| {
-        let mut uses = BTreeMap::new();
-        if schema == 1 {
-            uses_of_1(txn, &mut uses)?;
-        } else {
-            uses_of_2(txn, &mut uses)?;
-        }
-        let mut changes = vec![Change::Use { uses }];
-        for row in txn.open_table(FAILURES)?.iter()? {
-            if let Ok(row) = FailureRow::decode(row?.1.value()) {
-                changes.push(Change::PutFailure { row: Box::new(row) });
-            }
-        }
-        let mut jobs = Vec::new();
-        for row in txn.open_table(JOBS)?.iter()? {
-            jobs.extend(JobRow::decode(row?.1.value()));
-        }
-        changes.push(Change::AddJobs { jobs });
-        for row in txn.open_table(CONFIGURED)?.iter()? {
-            let (key, text) = row?;
-            let text = text.value().to_vec();
-            changes.push(Change::PutConfigured { key: key.value(), text });
-        }
-        for row in txn.open_table(IMAGE_NAMES)?.iter()? {
-            let (name, digest) = row?;
-            let (name, digest) = (name.value().to_owned(), digest.value().to_owned());
-            changes.push(Change::NameImage { name, digest });
-        }
-        Ok(Carried { changes })
+    db.read("read an older database", |txn| collect(txn, schema))
+}
+
+/// As [`carry`], from a database file that is not changed by it; `None` where it cannot be read so.
+pub(crate) fn carry_untouched(path: &Path) -> Option<Carried> {
+    peek(path, |txn| {
+        let schema = txn.open_table(SCHEMA)?.get("version")?.map_or(0, |version| version.value());
+        collect(txn, schema)
     })
+}
+
+fn collect(txn: &ReadTransaction, schema: u64) -> Result<Carried, TxnError> {
+    let mut uses = BTreeMap::new();
+    if schema == 1 {
+        uses_of_1(txn, &mut uses)?;
+    } else {
+        uses_of_2(txn, &mut uses)?;
+    }
+    let mut changes = vec![Change::Use { uses }];
+    for row in txn.open_table(FAILURES)?.iter()? {
+        if let Ok(row) = FailureRow::decode(row?.1.value()) {
+            changes.push(Change::PutFailure { row: Box::new(row) });
+        }
+    }
+    let mut jobs = Vec::new();
+    for row in txn.open_table(JOBS)?.iter()? {
+        jobs.extend(JobRow::decode(row?.1.value()));
+    }
+    changes.push(Change::AddJobs { jobs });
+    for row in txn.open_table(CONFIGURED)?.iter()? {
+        let (key, text) = row?;
+        let text = text.value().to_vec();
+        changes.push(Change::PutConfigured { key: key.value(), text });
+    }
+    for row in txn.open_table(IMAGE_NAMES)?.iter()? {
+        let (name, digest) = row?;
+        let (name, digest) = (name.value().to_owned(), digest.value().to_owned());
+        changes.push(Change::NameImage { name, digest });
+    }
+    Ok(Carried { changes })
 }
 
 fn uses_of_1(txn: &ReadTransaction, uses: &mut BTreeMap<Thing, u64>) -> Result<(), TxnError> {

@@ -14,12 +14,11 @@ use crate::checkout::check_out;
 use crate::database::TxnError;
 use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::index::IndexRow;
+use crate::index::{IndexRow, PROJECT_MAX_B};
 use crate::ingest::{Ingested, Stage};
 use crate::layout::Purpose;
 use crate::logs::LogFile;
-use crate::meta::OutputMeta;
-use crate::rebuild::put_output;
+use crate::meta::{OutputMeta, Unsound};
 use crate::row::{Ending, LogFacts, OutputRecord, OutputRow, RowError, StoredAs};
 use crate::store::Store;
 use crate::sweep::remove_tree;
@@ -91,7 +90,7 @@ impl Store {
         tree: &Ingested,
         log: Option<LogFile>,
     ) -> Result<OutputRow, StoreError> {
-        check_name(&record.name)?;
+        check_names(record)?;
         let is_kept = |row: &OutputRow| row.record.marks.is_subset(&record.marks);
         if let Some(row) = self.output(record.key)?.found().filter(is_kept) {
             return Ok(row);
@@ -121,7 +120,7 @@ impl Store {
     /// [`StoreError::UnknownOutput`] where `of` is not there or not sound, and as
     /// [`commit`](Self::commit).
     pub fn alias(&self, record: &OutputRecord, of: BuildKey) -> Result<OutputRow, StoreError> {
-        check_name(&record.name)?;
+        check_names(record)?;
         // What is damaged is dropped, with all that it is made of.
         self.output(record.key)?;
         let stored_as = self.lookup(of)?.map(|row| row.stored_as);
@@ -201,14 +200,14 @@ impl Store {
     /// Every output, newest first, without a look at its files. What cannot be read is left out.
     ///
     /// # Errors
-    /// [`StoreError::Txn`].
+    /// [`StoreError::Txn`], [`StoreError::Io`].
     pub fn outputs(&self) -> Result<Vec<OutputRow>, StoreError> {
         let mut indexed = Vec::new();
         self.each_output(&mut |key, row| indexed.push((key, row)))?;
         indexed.sort_by_key(|(key, row)| (std::cmp::Reverse(row.created_unix_s), *key));
         let mut rows = Vec::with_capacity(indexed.len());
         for (key, row) in indexed {
-            match self.read_meta(key, &row) {
+            match self.read_meta(key, &row)? {
                 Ok(meta) => rows.push(self.with_last_use(meta.row)?),
                 Err(reason) => {
                     tracing::warn!(build.key = %key, reason, "an output is skipped");
@@ -237,14 +236,28 @@ impl Store {
         })
     }
 
+    /// The other keys that an output is that of, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`].
+    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
+        let mut aliases = Vec::new();
+        self.each_output(&mut |alias, row| {
+            if row.stored_as == key && alias != key {
+                aliases.push(alias);
+            }
+        })?;
+        Ok(aliases)
+    }
+
     /// The listing of an output's tree, verified.
     ///
     /// # Errors
-    /// [`StoreError::Meta`].
+    /// [`StoreError::Meta`], [`StoreError::Io`].
     pub fn tree(&self, row: &OutputRow) -> Result<Tree, StoreError> {
         let path = self.paths().meta(row.record.key);
         let damaged = |reason| StoreError::Meta { path: path.clone(), reason };
-        let (meta, _) = OutputMeta::read(&path, None).at("read", &path)?.map_err(damaged)?;
+        let (meta, _) = OutputMeta::read(&path, None)?.map_err(damaged)?;
         if meta.row.tree == row.tree {
             Ok(meta.tree)
         } else {
@@ -253,14 +266,19 @@ impl Store {
     }
 
     /// All that is known of an output, if it is what its row says.
-    pub(crate) fn read_meta(&self, key: BuildKey, row: &IndexRow) -> Result<OutputMeta, String> {
-        let read = OutputMeta::read(&self.paths().meta(key), Some(row.meta));
-        match read {
-            Ok(Ok((meta, _))) if meta.row.record.key == key => Ok(meta),
-            Ok(Ok((meta, _))) => Err(format!("its metadata is that of {}", meta.row.record.key)),
-            Ok(Err(reason)) => Err(reason),
-            Err(error) => Err(format!("its metadata cannot be read: {error}")),
-        }
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where this process lacks the means to read it: that is no damage.
+    pub(crate) fn read_meta(
+        &self,
+        key: BuildKey,
+        row: &IndexRow,
+    ) -> Result<Result<OutputMeta, Unsound>, StoreError> {
+        let read = OutputMeta::read(&self.paths().meta(key), Some(row.meta))?;
+        Ok(read.and_then(|(meta, _)| match meta.row.record.key {
+            of if of == key => Ok(meta),
+            of => Err(format!("its metadata is that of {of}")),
+        }))
     }
 
     fn with_last_use(&self, row: OutputRow) -> Result<OutputRow, StoreError> {
@@ -309,7 +327,7 @@ impl Store {
                 return damaged(reason, Some(row), Place::Row);
             }
         }
-        let meta = match self.read_meta(key, &row) {
+        let meta = match self.read_meta(key, &row)? {
             Ok(meta) => meta,
             Err(reason) => {
                 let place = if row.stored_as == key { Place::Directory } else { Place::Row };
@@ -353,7 +371,7 @@ impl Store {
     /// Writes the rows of an output whose files are in place.
     pub(crate) fn record_output(&self, meta: &OutputMeta) -> Result<(), StoreError> {
         let hash = kbs_plan::id::BlobId::of(&meta.encode());
-        self.submit("record an output", vec![put_output(meta, hash)])
+        self.submit("record an output", vec![meta.put(hash)])
     }
 
     /// Renames everything into place, synced. What is there without a row is in the way.
@@ -467,13 +485,17 @@ pub(crate) fn output_row(
     }
 }
 
-/// Checks that a name can follow a key in a directory's name.
-fn check_name(name: &str) -> Result<(), StoreError> {
+/// Checks that the output's name can follow a key in a directory's name, and that a row has room for
+/// the project's.
+fn check_names(OutputRecord { name, project, .. }: &OutputRecord) -> Result<(), StoreError> {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
-    if (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with('.')
+    if !(1..=NAME_MAX).contains(&name.len()) || !name.bytes().all(is_plain) || name.starts_with('.')
     {
-        return Ok(());
+        return Err(StoreError::Name { name: name.clone() });
     }
-    Err(StoreError::Name { name: name.to_owned() })
+    if project.len() > PROJECT_MAX_B {
+        return Err(StoreError::ProjectName { size_b: project.len() });
+    }
+    Ok(())
 }

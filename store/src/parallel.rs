@@ -8,7 +8,7 @@ use std::thread;
 /// More threads than this only wait for the disk.
 const THREADS_MAX: usize = 8;
 
-/// Runs `work` on every number below `count`; the results are in order.
+/// Runs `work`, which computes, on every number below `count`; the results are in order.
 ///
 /// # Errors
 /// That of the first number that has one, among those that were tried: after an error nothing new is
@@ -17,8 +17,27 @@ pub(crate) fn for_each<R: Send, E: Send>(
     count: usize,
     work: &(dyn Fn(usize) -> Result<R, E> + Sync),
 ) -> Result<Vec<R>, E> {
-    let threads =
-        thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(count);
+    on_threads(thread::available_parallelism().map_or(1, usize::from), count, work)
+}
+
+/// As [`for_each`], for work that waits for the disk more than it computes: more of it at a time than
+/// there are processors.
+///
+/// # Errors
+/// As [`for_each`].
+pub(crate) fn for_each_waiting<R: Send, E: Send>(
+    count: usize,
+    work: &(dyn Fn(usize) -> Result<R, E> + Sync),
+) -> Result<Vec<R>, E> {
+    on_threads(THREADS_MAX, count, work)
+}
+
+fn on_threads<R: Send, E: Send>(
+    threads: usize,
+    count: usize,
+    work: &(dyn Fn(usize) -> Result<R, E> + Sync),
+) -> Result<Vec<R>, E> {
+    let threads = threads.min(THREADS_MAX).min(count);
     if threads <= 1 {
         return (0..count).map(work).collect();
     }

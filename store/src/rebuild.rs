@@ -11,6 +11,7 @@ use crate::changes::{Change, apply};
 use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::database::Database;
 use crate::error::{At as _, StoreError};
+use crate::index::PROJECT_MAX_B;
 use crate::layout::{Layout, Purpose};
 use crate::meta::{OutputMeta, TreeMeta, Unsound, read_json};
 use crate::migrate::Carried;
@@ -60,10 +61,10 @@ pub(crate) fn index_files(
         let path = file.at("list", &dir)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let change = match About::of(&name) {
-            About::Thing(Thing::Output(key)) => match read_output(layout, key) {
+            About::Thing(Thing::Output(key)) => match read_output(layout, key)? {
                 Ok((meta, hash)) if meta.row.stored_as.key == key => {
                     bases.insert(key, meta.row.tree);
-                    Ok(put_output(&meta, hash))
+                    Ok(meta.put(hash))
                 }
                 Ok(alias) => {
                     aliases.push(alias);
@@ -71,11 +72,12 @@ pub(crate) fn index_files(
                 }
                 Err(reason) => Err(reason),
             },
-            About::Thing(thing) => read_tree(layout, thing),
+            About::Thing(thing) => read_tree(layout, thing)?,
             About::Failure(_) => match read_json::<FailureRow>(&path) {
                 Ok(Some(row)) => Ok(Change::PutFailure { row: Box::new(row) }),
                 Ok(None) => continue,
-                Err(error) => Err(error.to_string()),
+                Err(StoreError::Meta { reason, path: _ }) => Err(reason),
+                Err(error) => return Err(error),
             },
             About::Other => continue,
         };
@@ -88,10 +90,15 @@ pub(crate) fn index_files(
     }
     for (meta, hash) in aliases {
         if bases.get(&meta.row.stored_as.key) == Some(&meta.row.tree) {
-            rows.add(put_output(&meta, hash))?;
+            rows.add(meta.put(hash))?;
         }
     }
-    let names: Option<BTreeMap<String, String>> = read_json(&layout.image_names())?;
+    let names: Option<BTreeMap<String, String>> =
+        read_json(&layout.image_names()).unwrap_or_else(|error| {
+            // The old index may have carried them.
+            tracing::warn!(%error, "the names of images are not indexed from their file");
+            None
+        });
     for (name, digest) in names.unwrap_or_default() {
         rows.add(Change::NameImage { name, digest })?;
     }
@@ -125,49 +132,46 @@ impl Rows<'_> {
     }
 }
 
-/// The row of an output and of its blobs.
-pub(crate) fn put_output(meta: &OutputMeta, hash: BlobId) -> Change {
-    let row = Box::new(meta.index_row(hash));
-    Change::PutOutput { key: meta.row.record.key, row, blobs: blobs(&meta.tree) }
-}
-
-/// The blobs of a tree, each with its size in bytes.
-pub(crate) fn blobs(tree: &Tree) -> Vec<(BlobId, u64)> {
-    tree.files().map(|(_, blob, size_b)| (blob, size_b)).collect()
-}
-
-fn read_output(layout: &Layout, key: BuildKey) -> Result<(OutputMeta, BlobId), Unsound> {
-    let path = layout.meta(key);
-    let (meta, hash) =
-        OutputMeta::read(&path, None).unwrap_or_else(|error| Err(error.to_string()))?;
+fn read_output(
+    layout: &Layout,
+    key: BuildKey,
+) -> Result<Result<(OutputMeta, BlobId), Unsound>, StoreError> {
+    let (meta, hash) = match OutputMeta::read(&layout.meta(key), None)? {
+        Ok(read) => read,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let row = &meta.row;
     if row.record.key != key {
-        return Err(format!("it speaks of {}", row.record.key));
+        return Ok(Err(format!("it speaks of {}", row.record.key)));
     }
-    if row.stored_as.key == key {
+    if row.record.project.len() > PROJECT_MAX_B {
+        return Ok(Err("the name of its project is too long".to_owned()));
+    }
+    let damage = if row.stored_as.key == key {
         let place = layout.output(row.stored_as.key, &row.stored_as.name);
-        compare(&place, &meta.tree, Purpose::Output)?;
-    }
-    Ok((meta, hash))
+        damage_of(&place, &meta.tree, Purpose::Output)?
+    } else {
+        None
+    };
+    Ok(damage.map_or(Ok((meta, hash)), Err))
 }
 
-fn read_tree(layout: &Layout, thing: Thing) -> Result<Change, Unsound> {
-    let path = layout.meta_of(thing);
-    let meta = TreeMeta::read(&path, thing).unwrap_or_else(|error| Err(error.to_string()))?;
-    let (place, blobs) = match thing {
-        Thing::Image(name) => (layout.rootfs(name), blobs(&meta.tree)),
-        Thing::Layer(name) => (layout.layer(name), Vec::new()),
+fn read_tree(layout: &Layout, thing: Thing) -> Result<Result<Change, Unsound>, StoreError> {
+    let meta = match TreeMeta::read(&layout.meta_of(thing), thing)? {
+        Ok(meta) => meta,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let place = match thing {
+        Thing::Image(name) => layout.rootfs(name),
+        Thing::Layer(name) => layout.layer(name),
         Thing::Output(_) => unreachable!("outputs are read elsewhere"),
     };
-    compare(&place, &meta.tree, Purpose::Source)?;
-    Ok(Change::PutTree { thing, row: meta.row(), blobs })
+    let damage = damage_of(&place, &meta.tree, Purpose::Source)?;
+    Ok(damage.map_or_else(|| Ok(meta.put(thing)), Err))
 }
 
-fn compare(place: &Path, tree: &Tree, purpose: Purpose) -> Result<(), Unsound> {
+/// What is wrong with a directory, down to the last byte.
+fn damage_of(place: &Path, tree: &Tree, purpose: Purpose) -> Result<Option<Unsound>, StoreError> {
     let listed: Vec<Listed<'_>> = tree.iter().collect();
-    match find_damage(place, &listed, (purpose, Extent::Whole), Depth::Everything) {
-        Ok(None) => Ok(()),
-        Ok(Some(damage)) => Err(damage),
-        Err(error) => Err(error.to_string()),
-    }
+    find_damage(place, &listed, (purpose, Extent::Whole), Depth::Everything).at("look at", place)
 }

@@ -5,14 +5,15 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use kbs_plan::id::BlobId;
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 use rustix::fs::ioctl_ficlone;
+use rustix::io::Errno;
 
 use crate::blobs::{hash_of, holds};
-use crate::changes::Change;
 use crate::checkout::cannot_link;
 use crate::disk;
 use crate::error::{At as _, StoreError};
@@ -20,7 +21,6 @@ use crate::ingest::{Stage, finish_file};
 use crate::layout::{Executable, Purpose, Variant};
 use crate::meta::{TreeMeta, encode};
 use crate::parallel;
-use crate::rebuild::blobs;
 use crate::store::Store;
 use crate::thing::{Pinned, Thing};
 
@@ -30,16 +30,21 @@ const WORTH_SHARING_B: usize = 4096;
 impl Store {
     /// Whether two files here can have the same bytes on disk and nothing else in common.
     pub fn can_share_bytes(&self) -> bool {
-        *self.clones.get_or_init(|| {
+        if let Some(known) = self.clones.get() {
+            return *known;
+        }
+        let files = || {
             let scratch = self.paths().scratch();
-            let try_it = || {
-                let mut one = tempfile::tempfile_in(&scratch)?;
-                one.write_all(&[7; WORTH_SHARING_B])?;
-                let other = tempfile::tempfile_in(&scratch)?;
-                Ok::<_, io::Error>(ioctl_ficlone(&other, &one)?)
-            };
-            try_it().is_ok()
-        })
+            let mut one = tempfile::tempfile_in(&scratch)?;
+            one.write_all(&[7; WORTH_SHARING_B])?;
+            Ok::<_, io::Error>((one, tempfile::tempfile_in(&scratch)?))
+        };
+        // A full disk says nothing about what the file system can.
+        let Ok((one, other)) = files() else { return false };
+        match ioctl_ficlone(&other, &one) {
+            Err(Errno::NOSPC | Errno::DQUOT) => false,
+            answer => *self.clones.get_or_init(|| answer.is_ok()),
+        }
     }
 
     /// Makes `place` a file of these bytes that shares them with a blob; says whether it could. The
@@ -49,16 +54,18 @@ impl Store {
         (blob, bytes): (BlobId, &[u8]),
         variant: Variant,
         place: &Path,
-        stage: &Stage,
+        (stage, pinned): (&Stage, &Mutex<Pinned>),
     ) -> Result<bool, StoreError> {
         if bytes.len() < WORTH_SHARING_B || !self.can_share_bytes() {
             return Ok(false);
         }
         let plain = Variant::ALL[0];
         let anchor = self.paths().blob(blob, plain);
+        pinned.lock().unwrap_or_else(PoisonError::into_inner).add(blob);
         let mut file = disk::create_file(place)?;
-        if holds(&anchor, blob, bytes.len() as u64, plain) {
-            let original = File::open(&anchor).at("open", &anchor)?;
+        let is_here = holds(&anchor, blob, bytes.len() as u64, plain);
+        // One that a repair takes away now is made again.
+        if let Some(original) = is_here.then(|| File::open(&anchor).ok()).flatten() {
             ioctl_ficlone(&file, &original).at("clone a blob to", place)?;
         } else {
             disk::write(&mut file, bytes, place, (0, bytes.len() as u64))?;
@@ -69,6 +76,7 @@ impl Store {
                 finish_file(&copy, plain).at("set the mode and time of", &waiting)?;
                 let dir = anchor.parent().expect("blobs lie two levels down");
                 disk::create_dir_if_absent(dir)?;
+                // Not synced: who finds it reads it and compares it with its name first.
                 disk::rename(&waiting, &anchor, "rename a new blob to")?;
             }
         }
@@ -76,52 +84,99 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes an image that is in its place into the store: its files become links to blobs, so that
-    /// images with equal files share them, and it has a row. One that has a row already is left as it
-    /// is. Nobody may be using the image.
+    /// Whether an image is in the store. One that only lies in its place is not: nobody has compared
+    /// it with anything.
+    ///
+    /// # Errors
+    /// [`StoreError::Txn`].
+    pub fn has_image(&self, image: [u8; 32]) -> Result<bool, StoreError> {
+        match self.tree_row(Thing::Image(image)) {
+            // Taken in again, it has another one.
+            Err(StoreError::Row { .. }) => Ok(false),
+            found => Ok(found?.is_some()),
+        }
+    }
+
+    /// Takes an image that was just put into its place into the store: its files become links to
+    /// blobs, so that images with equal files share them, and it has a row. One that has a row already
+    /// is left as it is.
     ///
     /// # Errors
     /// [`StoreError`]; the image is whole, whatever came of it.
     pub fn adopt_image(&self, image: [u8; 32], now_unix_s: u64) -> Result<(), StoreError> {
+        self.adopt(image, now_unix_s, &|_| Ok(()))
+    }
+
+    /// As [`adopt_image`](Self::adopt_image), for one that was found in its place. Its caller has
+    /// compared it with its name; where a listing of it is there, too, it has to be that.
+    ///
+    /// # Errors
+    /// As [`adopt_image`](Self::adopt_image); [`StoreError::Meta`] where it is not what was listed.
+    pub fn adopt_found_image(&self, image: [u8; 32], now_unix_s: u64) -> Result<(), StoreError> {
         let thing = Thing::Image(image);
-        if self.tree_row(thing)?.is_some() {
+        self.adopt(image, now_unix_s, &|tree| match self.read_listing(thing) {
+            Ok(Ok(listed)) if listed.id() != tree.id() => Err(StoreError::Meta {
+                path: self.paths().rootfs(image),
+                reason: "its files are not those that were listed".to_owned(),
+            }),
+            // One that is damaged or gone says nothing.
+            _ => Ok(()),
+        })
+    }
+
+    fn adopt(
+        &self,
+        image: [u8; 32],
+        now_unix_s: u64,
+        check: &dyn Fn(&Tree) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let thing = Thing::Image(image);
+        let _lease = self.lease(thing);
+        // Two threads would take each other's files away.
+        let _one = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_image(image)? {
             return Ok(());
         }
-        let top = self.paths().rootfs(image);
-        let _adding = self.locks.add();
         let stage = Stage::new(self.paths())?;
-        let (tree, pinned) = self.share_tree(&top, &stage)?;
-        let meta = TreeMeta::new(thing, now_unix_s, tree);
-        self.place_meta(&self.paths().meta_of(thing), &encode(&meta))?;
+        let found = self.look_through(&self.paths().rootfs(image))?;
+        check(&found.tree)?;
+        // Pins keep the blobs meanwhile, so that others need not wait.
+        self.share(&found, &stage)?;
         disk::sync_all_of(self.paths().root())?;
-        let change = Change::PutTree { thing, row: meta.row(), blobs: blobs(&meta.tree) };
-        self.submit("record an image", vec![change])?;
-        drop(pinned);
+        let meta = TreeMeta::new(thing, now_unix_s, found.tree);
+        let _adding = self.locks.add();
+        self.place_meta(&self.paths().meta_of(thing), &encode(&meta))?;
+        self.submit("record an image", vec![meta.put(thing)])?;
+        drop(found.pinned);
         Ok(())
     }
 
-    /// Makes every file below `top` a link to its blob, and lists them all.
-    fn share_tree(&self, top: &Path, stage: &Stage) -> Result<(Tree, Pinned), StoreError> {
-        let found = walk(top)?;
-        let hashed = parallel::for_each(found.files.len(), &|number| {
-            let (path, _) = &found.files[number];
-            let place = top.join(path.as_path());
+    /// Hashes every file below `top`, and lists everything.
+    fn look_through(&self, top: &Path) -> Result<Found, StoreError> {
+        let Walked { files, rest: mut tree } = walk(top)?;
+        let hashed = parallel::for_each(files.len(), &|number| {
+            let place = top.join(files[number].0.as_path());
             File::open(&place).and_then(|mut file| hash_of(&mut file)).at("read", &place)
         })?;
         let mut pinned = self.pins.none();
-        let mut tree = found.rest;
-        for ((path, facts), blob) in found.files.into_iter().zip(hashed) {
+        let mut of_blobs = Vec::new();
+        for ((path, facts), blob) in files.into_iter().zip(hashed) {
             let executable = facts.mode() & 0o111 != 0;
             pinned.add(blob);
-            if facts.len() > 0 {
-                let variant = Variant::of(Purpose::Source, Executable::of(executable));
-                self.link_to_blob(&top.join(path.as_path()), &facts, (blob, variant), stage)?;
-            }
-            let entry = Entry::File { blob, size: facts.len(), executable };
-            tree.insert(path, entry)?;
+            let variant = Variant::of(Purpose::Source, Executable::of(executable));
+            let (place, size) = (top.join(path.as_path()), facts.len());
+            tree.insert(path, Entry::File { blob, size, executable })?;
+            of_blobs.push((place, facts, (blob, variant)));
         }
-        crate::checkout::stamp_directories(&tree, top, Purpose::Source)?;
-        Ok((tree, pinned))
+        Ok(Found { top: top.to_owned(), files: of_blobs, tree, pinned })
+    }
+
+    /// Makes every file that is not empty a link to its blob.
+    fn share(&self, found: &Found, stage: &Stage) -> Result<(), StoreError> {
+        for (place, facts, blob) in found.files.iter().filter(|(_, facts, _)| facts.len() > 0) {
+            self.link_to_blob(place, facts, *blob, stage)?;
+        }
+        crate::checkout::stamp_directories(&found.tree, &found.top, Purpose::Source)
     }
 
     /// Makes a file one of the names of its blob; a blob that is not there becomes one of the names of
@@ -140,7 +195,7 @@ impl Store {
             Ok(_) if holds(&anchor, blob, facts.len(), variant) => {
                 let waiting = stage.join("link");
                 match disk::hard_link(&anchor, &waiting) {
-                    Ok(()) => return disk::rename(&waiting, file, "rename a link to a blob to"),
+                    Ok(()) => return rename_link(&waiting, file, "rename a link to a blob to"),
                     Err(error) if cannot_link(&error) => return Ok(()),
                     Err(error) => return Err(error).at("link a blob to", &waiting),
                 }
@@ -151,11 +206,26 @@ impl Store {
         disk::create_dir_if_absent(dir)?;
         let waiting = stage.join("blob");
         match disk::hard_link(file, &waiting) {
-            Ok(()) => disk::rename(&waiting, &anchor, "rename a new blob to"),
+            Ok(()) => rename_link(&waiting, &anchor, "rename a new blob to"),
             Err(error) if cannot_link(&error) => Ok(()),
             Err(error) => Err(error).at("link a file to", &waiting),
         }
     }
+}
+
+/// As [`disk::rename`], which leaves both names where they are of one file.
+fn rename_link(from: &Path, to: &Path, action: &'static str) -> Result<(), StoreError> {
+    disk::rename(from, to, action)?;
+    disk::remove_file(from).map(drop)
+}
+
+/// What an image holds.
+struct Found {
+    top: PathBuf,
+    /// Its files, each with its blob.
+    files: Vec<(PathBuf, fs::Metadata, (BlobId, Variant))>,
+    tree: Tree,
+    pinned: Pinned,
 }
 
 /// What is below a directory.

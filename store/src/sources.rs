@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use kbs_plan::error::{Class, Help};
 use kbs_plan::id::BlobId;
@@ -23,6 +24,7 @@ use crate::ingest::{Stage, check_target, finish_file};
 use crate::layout::{Executable, Purpose, Variant};
 use crate::meta::{TreeMeta, encode};
 use crate::parallel;
+use crate::row::RowError;
 use crate::store::Store;
 use crate::tables::{IMAGES, LAYERS};
 use crate::thing::Thing;
@@ -114,6 +116,9 @@ impl Store {
                 .at("look at", &path),
             Ok(None) => Ok(None),
             Err(StoreError::Meta { reason, .. }) => Ok(Some(reason)),
+            Err(StoreError::Row { source: error @ RowError::Damaged { .. }, .. }) => {
+                Ok(Some(format!("its row cannot be read: {error}")))
+            }
             Err(error) => Err(error),
         }
     }
@@ -123,7 +128,7 @@ impl Store {
     ///
     /// Directories have mode 0755, files 0644 or 0755, everything one time of change, and every file
     /// one name: what else is stored cannot be seen. The directory is for reading, whatever the
-    /// modes say.
+    /// modes say. The caller holds one lease; where others do, what was there stays readable to them.
     ///
     /// # Errors
     /// [`SourceError::Entry`] with an error of `read`, [`SourceError::Store`]; the layer is not there
@@ -139,6 +144,8 @@ impl Store {
         let stage = Stage::new(self.paths())?;
         let top = stage.join("tree");
         let mut unsynced = make_directories(&shape, &top)?;
+        // What files share their bytes with stays until the row says so.
+        let pinned = Mutex::new(self.pins.none());
         let written = parallel::for_each(entries.len(), &|number| {
             let SourceEntry { path, kind } = &entries[number];
             let SourceKind::File { executable } = kind else { return Ok(None) };
@@ -146,7 +153,7 @@ impl Store {
             let place = top.join(path.as_path());
             let blob = BlobId::of(&bytes);
             let variant = Variant::of(Purpose::Source, *executable);
-            if !self.clone_bytes((blob, &bytes), variant, &place, &stage)? {
+            if !self.clone_bytes((blob, &bytes), variant, &place, (&stage, &pinned))? {
                 let mut file = disk::create_file(&place)?;
                 disk::write(&mut file, &bytes, &place, (0, bytes.len() as u64))?;
                 finish_file(&file, variant).at("set the mode and time of", &place)?;
@@ -170,7 +177,9 @@ impl Store {
         }
         stamp_directories(&shape, &top, Purpose::Source)?;
         let meta = TreeMeta::new(Thing::Layer(name), now_unix_s, tree);
-        Ok(self.place_layer(name, &stage, &meta, unsynced)?)
+        let place = self.place_layer(name, &stage, &meta, unsynced)?;
+        drop(pinned);
+        Ok(place)
     }
 
     fn place_layer(
@@ -188,9 +197,12 @@ impl Store {
         // The directory's name is believed, so what is in it has to be safe before.
         disk::settle(layout.root(), &unsynced)?;
         let _adding = self.locks.add();
-        if place.symlink_metadata().is_ok() {
-            // Without a row, or with one that is wrong; or another thread was faster, and its files
-            // are the same.
+        // Without a row, or with one that is wrong; or another thread was faster, and its files are
+        // the same.
+        if place.symlink_metadata().is_ok() && self.leases.is_shared(thing) {
+            // A build may be reading it: it goes when the directory is opened again.
+            self.set_aside(&place)?;
+        } else if place.symlink_metadata().is_ok() {
             disk::rename(&place, &stage.join("old"), "move aside what was left in the place of")?;
         }
         disk::rename(&stage.join("tree"), &place, "rename a new source layer to")?;

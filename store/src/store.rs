@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use crate::changes::{Change, Totals};
@@ -28,12 +28,16 @@ pub struct Store {
     pub(crate) pins: Pins,
     /// Held while image names change, in their file and their table.
     pub(crate) naming: Mutex<()>,
+    /// Held while an image is taken in.
+    pub(crate) adopting: Mutex<()>,
     /// Counts looks at outputs, so that each looks elsewhere.
     pub(crate) looks: AtomicU64,
     /// Whether files can share bytes here; asked once.
     pub(crate) clones: OnceLock<bool>,
     /// Whether the process that had the directory before left it without saying so.
     pub(crate) was_left_open: bool,
+    /// Whether what such a process has left is gone.
+    pub(crate) was_swept: AtomicBool,
     /// Last, so that the directory is released after everything in it is closed.
     claim: Claim,
 }
@@ -72,19 +76,23 @@ impl Store {
         disk::step("create a file")
             .and_then(|()| fs::write(layout.open_marker(), ""))
             .map_err(|source| OpenError::ReadOnly { path: layout.root().to_owned(), source })?;
-        Ok(Self {
+        let store = Self {
             db,
             writer: Writer::default(),
             locks: Locks::default(),
             leases: Leases::default(),
             pins: Pins::default(),
             naming: Mutex::default(),
+            adopting: Mutex::default(),
             // A process that looks once and leaves should not look where the last one did.
             looks: AtomicU64::new(std::process::id().into()),
             clones: OnceLock::new(),
             was_left_open,
+            was_swept: AtomicBool::new(false),
             claim,
-        })
+        };
+        store.load_ballast();
+        Ok(store)
     }
 
     /// Where everything is.
@@ -154,7 +162,9 @@ impl Drop for Store {
         {
             tracing::warn!(%error, "last uses and jobs are forgotten");
         }
-        if let Err(error) = disk::remove_file(&self.paths().open_marker()) {
+        // Until somebody has swept, the next to open the directory is told to.
+        let is_clean = !self.was_left_open || self.was_swept.load(Ordering::Relaxed);
+        if is_clean && let Err(error) = disk::remove_file(&self.paths().open_marker()) {
             tracing::warn!(%error, "the next to open the state directory will sweep it");
         }
     }

@@ -2,8 +2,12 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, statat, unlinkat};
+use rustix::io::Errno;
 
 /// Removes a directory and everything below it; one that is not there is removed already.
 ///
@@ -27,6 +31,9 @@ pub fn remove_tree(top: &Path) -> io::Result<()> {
 /// Removes everything below a directory, and leaves the directory.
 pub(crate) fn empty_tree(top: &Path) -> io::Result<()> {
     unlock(top)?;
+    let dir = openat(CWD, top, DIRECTORY, Mode::empty())?;
+    empty_shallow(dir, DEPTH_MAX)?;
+    // What was too deep is left.
     let mut free_name = FreeName { top: top.to_owned(), next: 0 };
     loop {
         let mut is_empty = true;
@@ -44,6 +51,43 @@ pub(crate) fn empty_tree(top: &Path) -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Levels that are gone through one in the other, with a directory open for each.
+const DEPTH_MAX: u32 = 32;
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Removes everything in an open directory that lies so many levels below it and no more.
+fn empty_shallow(dir: OwnedFd, levels: u32) -> io::Result<()> {
+    let mut entries = Dir::new(dir)?;
+    while let Some(entry) = entries.read() {
+        let entry = entry?;
+        let (name, dir) = (entry.file_name(), entries.fd()?);
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let is_dir = match entry.file_type() {
+            FileType::Directory => true,
+            FileType::Unknown => {
+                let facts = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(facts.st_mode) == FileType::Directory
+            }
+            _ => false,
+        };
+        if !is_dir {
+            unlinkat(dir, name, AtFlags::empty())?;
+        } else if levels > 0 {
+            chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
+            empty_shallow(openat(dir, name, DIRECTORY, Mode::empty())?, levels - 1)?;
+            match unlinkat(dir, name, AtFlags::REMOVEDIR) {
+                // It is deeper than that.
+                Ok(()) | Err(Errno::NOTEMPTY) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Empties `dir`: files go, directories move to the top.

@@ -1,6 +1,6 @@
 //! What the store keeps, can lend, and collects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,6 +118,16 @@ impl Leases {
         self.0.lock().contains_key(&thing)
     }
 
+    /// Everything that is held now.
+    pub(crate) fn all(&self) -> BTreeSet<Thing> {
+        self.0.lock().keys().copied().collect()
+    }
+
+    /// Whether more than one hold it.
+    pub(crate) fn is_shared(&self, thing: Thing) -> bool {
+        self.0.lock().get(&thing).is_some_and(|count| *count > 1)
+    }
+
     /// Runs `work`, which is told what is held, while nobody can take a lease.
     pub(crate) fn while_still<T>(&self, work: impl FnOnce(&dyn Fn(Thing) -> bool) -> T) -> T {
         let held = self.0.lock();
@@ -177,11 +187,11 @@ mod tests {
         let leases = Leases::default();
         let (a, b) = (Thing::Layer([1; 32]), Thing::Image([1; 32]));
         let (first, second) = (leases.take(a), leases.take(a));
-        assert!(leases.holds(a) && !leases.holds(b));
+        assert!(leases.all().contains(&a) && !leases.all().contains(&b));
         drop(first);
         assert!(leases.while_still(|held| held(a) && !held(b)));
         drop(second);
-        assert!(!leases.holds(a));
+        assert!(leases.all().is_empty());
     }
 
     #[test]

@@ -68,7 +68,12 @@ impl Writer {
         lock(&batch).changes.extend(changes);
         loop {
             if let Some(result) = lock(&batch).result.clone() {
-                return result.map_err(|error| told(db, action, error));
+                let path = db.path().to_owned();
+                return result.map_err(|error| StoreError::Txn {
+                    action,
+                    path,
+                    source: Box::new(Shared(error)),
+                });
             }
             if queue.busy {
                 queue = self.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -131,6 +136,11 @@ impl Writer {
         lock(&self.notes).uses.get(&thing).copied().unwrap_or(0)
     }
 
+    /// All last uses that are noted and perhaps not written.
+    pub(crate) fn noted_uses(&self) -> BTreeMap<Thing, u64> {
+        lock(&self.notes).uses.clone()
+    }
+
     pub(crate) fn has_notes(&self) -> bool {
         let notes = lock(&self.notes);
         !notes.uses.is_empty() || !notes.jobs.is_empty()
@@ -147,15 +157,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The error of a transaction that was made for several, as each of them is told.
-fn told(db: &Database, action: &'static str, error: Arc<StoreError>) -> StoreError {
-    match Arc::try_unwrap(error) {
-        Ok(error) => error,
-        Err(shared) => {
-            StoreError::Txn { action, path: db.path().to_owned(), source: Box::new(Shared(shared)) }
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Shared(Arc<StoreError>);
 

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use kbs_image::Images;
+use kbs_image::{ImageInfo, Images};
 use kbs_plan::id::{BuildKey, ConfigureKey};
 use kbs_plan::tree::Tree;
 use kbs_sandbox::{
@@ -25,11 +25,12 @@ use kbs_sandbox::{
     SetupFailure, State, Wall,
 };
 use kbs_source::{CommitId, Mirror, PathPatterns, ProjectName, Selection, Submodules};
-use kbs_store::{Ending, OutputRow, Store};
+use kbs_store::{Ending, OutputRow, Store, Thing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, Index};
 use crate::problem::{EngineError, Problem};
+use crate::stages::image;
 use collecting::Collecting;
 use flight::Flights;
 use locks::{PerKey, Slots};
@@ -80,9 +81,10 @@ impl Engine {
         };
         let mirror = Mirror::open_or_init(&store.paths().git())?;
         let images = Images::new(store.paths().images(), store.paths().scratch());
-        // Those that came before the store knew of images, or just before a kill.
-        for info in images.list()? {
-            store.adopt_image(*info.digest.as_bytes(), now_unix_s())?;
+        for ImageInfo { digest, .. } in images.list()? {
+            if let Err(problem) = image::adopt_found(&store, &images, &digest) {
+                tracing::warn!(%digest, %problem, "an image is left out");
+            }
         }
         Ok(Self {
             slots: Slots::new(config.builds()),
@@ -184,6 +186,13 @@ impl Engine {
                 return Ok(true);
             }
             offset += read as u64;
+        }
+    }
+
+    /// Notes that something is used now. Nobody's request fails for that.
+    pub(crate) fn touch(&self, thing: Thing) {
+        if let Err(error) = self.store.touch(thing, now_unix_s()) {
+            tracing::warn!(%thing, %error, "a last use is not recorded");
         }
     }
 

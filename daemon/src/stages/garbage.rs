@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kbs_image::ImageDigest;
-use kbs_store::{Candidate, Decision, Holder, Item, Policy, Reason, Removed, Thing, decide};
+use kbs_store::{Candidate, Decision, Holder, Item, Lease, Policy, Reason, Removed, Thing, decide};
 
 use super::kept::{self, Resting};
 use crate::config::Upkeep;
@@ -85,7 +85,7 @@ pub(crate) fn collect(
         let removed = estimate(engine, &decisions);
         return Ok(Collected { decisions, removed, litter: 0 });
     }
-    let mut removed = take(engine, &decisions, now_unix_s, progress)?;
+    let (mut removed, _needed) = take(engine, &decisions, now_unix_s, progress)?;
     forget_notes(engine)?;
     let mut litter = 0;
     if mode == Mode::TakeAndSweep {
@@ -272,13 +272,14 @@ fn estimate(engine: &Engine, decisions: &[Decision]) -> Removed {
     removed
 }
 
-/// Removes what goes and nothing has come to hold meanwhile.
+/// Removes what goes and nothing has come to hold meanwhile; returns what the trees that stay need,
+/// held.
 fn take(
     engine: &Engine,
     decisions: &[Decision],
     now_unix_s: u64,
     progress: Progress<'_>,
-) -> Result<Removed, Problem> {
+) -> Result<(Removed, Vec<Lease>), Problem> {
     let going = decisions.iter().filter(|decision| decision.reason.goes());
     let going: Vec<_> = going.map(|decision| &decision.candidate).collect();
     let (all, mut done) = (going.len(), 0);
@@ -296,7 +297,7 @@ fn take(
         }
     }
     // Trees that somebody has come to use, or that came themselves, stay with what they need.
-    let _needed = kept::hold_needs(engine)?;
+    let needed = kept::hold_needs(engine)?;
     for candidates in of_store.chunks(TOGETHER) {
         progress("remove", done, all)?;
         let mut items = Vec::with_capacity(candidates.len());
@@ -308,7 +309,7 @@ fn take(
         removed += engine.store.remove(&items, now_unix_s)?;
         done += candidates.len();
     }
-    Ok(removed)
+    Ok((removed, needed))
 }
 
 /// Whether somebody was handed something after it was judged: then it was judged wrongly.

@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kbs_image::{HostRequest, ImageDigest, ImageInfo, Import, Progress};
+use kbs_image::{HostRequest, ImageDigest, ImageInfo, Images, Import, Progress};
 use kbs_plan::id::BlobId;
 use kbs_plan::recipe::ToolchainRules;
 use kbs_plan::spec::{ImageAsk, ToolchainAsk};
-use kbs_store::{Lease, Thing};
+use kbs_store::{Lease, Store, Thing};
 
 use crate::engine::watch::Watch;
 use crate::engine::{Engine, now_unix_s};
@@ -50,8 +50,8 @@ pub(crate) fn resolve(
     })
 }
 
-/// Looks at some files of an image that a jail is about to use. One that is damaged is set aside, and
-/// where it can be had again without anybody's help, the next request does.
+/// Looks at some files of an image that a jail is about to use, and refuses one that is damaged. It
+/// stays as it is: others may be using it.
 pub(crate) fn inspect(engine: &Engine, toolchain: &Toolchain) -> Result<(), Problem> {
     let thing = Thing::Image(*toolchain.digest.as_bytes());
     let Some(problem) = engine.store.inspect(thing)? else { return Ok(()) };
@@ -64,17 +64,40 @@ pub(crate) fn inspect(engine: &Engine, toolchain: &Toolchain) -> Result<(), Prob
 pub(crate) fn hold(engine: &Engine, digest: ImageDigest) -> Option<Toolchain> {
     let thing = Thing::Image(*digest.as_bytes());
     let lease = Arc::new(engine.store.lease(thing));
-    let rootfs = engine.images.rootfs(&digest)?;
-    if let Err(error) = engine.store.touch(thing, now_unix_s()) {
-        tracing::warn!(%digest, %error, "the last use of an image is not recorded");
-    }
+    let rootfs = rootfs(engine, &digest)?;
+    engine.touch(thing);
     Some(Toolchain { digest, rootfs, _lease: lease })
 }
 
 /// Whether an image is here; if so, it stays as long as the request lasts.
 fn is_here(engine: &Engine, digest: &ImageDigest, watch: &Watch) -> bool {
     watch.hold(engine.store.lease(Thing::Image(*digest.as_bytes())));
-    engine.images.rootfs(digest).is_some()
+    rootfs(engine, digest).is_some()
+}
+
+/// The files of an image that the store has; one that merely lies in its place is not believed.
+fn rootfs(engine: &Engine, digest: &ImageDigest) -> Option<PathBuf> {
+    match engine.store.has_image(*digest.as_bytes()) {
+        Ok(is_here) => engine.images.rootfs(digest).filter(|_| is_here),
+        Err(error) => {
+            tracing::warn!(%digest, %error, "an image is not looked up");
+            None
+        }
+    }
+}
+
+/// Takes an image that lies in its place into the store, if it is what its name says: one that came
+/// before the store knew of images, or just before a kill, or that the index was made without.
+pub(crate) fn adopt_found(
+    store: &Store,
+    images: &Images,
+    digest: &ImageDigest,
+) -> Result<(), Problem> {
+    if !store.has_image(*digest.as_bytes())? {
+        images.verify(digest)?;
+        store.adopt_found_image(*digest.as_bytes(), now_unix_s())?;
+    }
+    Ok(())
 }
 
 fn named(engine: &Engine, name: &str) -> Result<ImageDigest, Problem> {
@@ -205,7 +228,14 @@ pub(crate) fn import(
     watch: &Watch,
 ) -> Result<ImageInfo, Problem> {
     let mut last = std::time::Instant::now();
+    let mut was_here = false;
     let mut tell = |progress: Progress| {
+        if let Progress::Named { digest, is_here } = &progress {
+            // From here on it can be collected, and whoever asked has yet to name it or use it.
+            watch.hold(engine.store.lease(Thing::Image(*digest.as_bytes())));
+            was_here = *is_here;
+            return;
+        }
         let rare = matches!(progress, Progress::Skipped { .. } | Progress::Absent { .. });
         if rare || last.elapsed().as_millis() >= 200 {
             last = std::time::Instant::now();
@@ -213,10 +243,12 @@ pub(crate) fn import(
         }
     };
     let info = engine.images.import(what, expected, now_unix_s(), &mut tell)?;
-    // From here on it can be collected, and whoever asked has yet to name it or use it.
-    watch.hold(engine.store.lease(Thing::Image(*info.digest.as_bytes())));
-    // One that was here already is known, and may be in use.
-    engine.store.adopt_image(*info.digest.as_bytes(), now_unix_s())?;
+    // One that the store has already may be in use, and stays as it is.
+    if was_here {
+        adopt_found(&engine.store, &engine.images, &info.digest)?;
+    } else {
+        engine.store.adopt_image(*info.digest.as_bytes(), now_unix_s())?;
+    }
     Ok(info)
 }
 

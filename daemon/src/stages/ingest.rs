@@ -25,7 +25,7 @@ pub(crate) fn ingest(engine: &Engine, selection: &Selection) -> Result<Source, P
         let thing = Thing::Layer(*layer.id.as_bytes());
         leases.push(engine.store.lease(thing));
         layers.push(self::layer(engine, &layer)?);
-        engine.store.touch(thing, now_unix_s())?;
+        engine.touch(thing);
     }
     Ok(Source { layers, _leases: Arc::new(leases) })
 }

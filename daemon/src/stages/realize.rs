@@ -186,7 +186,7 @@ fn look_up(
             Ok(None)
         }
         LookUp::Found(row) => {
-            engine.store.touch(Thing::Output(key), crate::engine::now_unix_s())?;
+            engine.touch(Thing::Output(key));
             Ok(Some(row))
         }
         LookUp::Absent => Ok(None),

@@ -140,3 +140,23 @@ fn in_memory_layers_are_shared_and_files_are_not() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     lives(dir.path(), false);
 }
+
+#[test]
+#[expect(clippy::print_stderr, reason = "nobody may think that this was tried")]
+fn a_full_file_system_can_be_collected() {
+    let mounted = match Mounted::make(&["mkfs.ext4", "-q"], 64 << 20) {
+        Ok(mounted) => mounted,
+        Err(why) => return eprintln!("SKIPPED a collection on a full disk: {why}"),
+    };
+    let store = Store::open(&mounted.place.join("state")).unwrap();
+    for number in 0..20 {
+        let name = format!("mcu-{number}");
+        let tree = firmware(&store, &name);
+        store.commit(&record(&name), &tree, None).unwrap();
+    }
+    let mut filler = fs::File::create(mounted.place.join("filler")).unwrap();
+    while std::io::Write::write_all(&mut filler, &[7; 4096]).is_ok() {}
+    drop(filler);
+    let items: Vec<_> = store.candidates(17).unwrap().into_iter().map(|it| it.item).collect();
+    assert_eq!(store.remove(&items, 17).unwrap().things, 20);
+}

@@ -4,10 +4,14 @@ mod blobs;
 mod crash;
 mod file_systems;
 mod history;
-mod killed;
+mod images;
+mod migrated;
 mod model;
+mod odd;
 mod opening;
 mod outputs;
+mod removal;
+mod repaired;
 mod rows;
 mod sources;
 mod verified;
@@ -81,6 +85,29 @@ fn log(store: &Store, text: &str) -> LogFile {
     let mut writer = store.log_writer(1 << 20).unwrap();
     writer.write_all(text.as_bytes()).unwrap();
     writer.finish().unwrap()
+}
+
+fn image(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {
+    unpack(store, name, files);
+    store.adopt_image(name, 17).unwrap();
+}
+
+/// Puts an unpacked image into its place, as the image room does.
+fn unpack(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {
+    let top = store.paths().rootfs(name);
+    let mut dirs = BTreeSet::from([top.clone()]);
+    for (name, bytes) in files {
+        let place = top.join(name);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        dirs.insert(place.parent().unwrap().to_owned());
+        fs::write(&place, bytes).unwrap();
+        fs::set_permissions(&place, Permissions::from_mode(0o644)).unwrap();
+        crate::disk::set_mtime(&place).unwrap();
+    }
+    for dir in dirs {
+        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        crate::disk::set_mtime(&dir).unwrap();
+    }
 }
 
 /// Puts other bytes into a file without a trace in its mode and time: what a bad disk does.

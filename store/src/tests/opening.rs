@@ -180,3 +180,43 @@ fn a_damaged_database_is_refused_and_made_again_when_asked() {
     fs::remove_file(&database).unwrap();
     assert_eq!(lab.open().output(row.record.key).unwrap().found().unwrap(), row);
 }
+
+/// "The database can be made again from [the files]"; what is damaged is left out.
+#[test]
+fn damaged_image_names_do_not_stop_a_rebuild() {
+    let lab = Lab::new();
+    let store = lab.open();
+    store.set_image_name("arm", "sha256:09").unwrap();
+    let names = store.paths().image_names();
+    drop(store);
+    fs::write(names, "").unwrap();
+    fs::write(lab.state.join("kbs.redb"), "damaged").unwrap();
+    let rebuilt = Store::open_rebuilt(&lab.state);
+    assert!(rebuilt.is_ok(), "{:?}", rebuilt.unwrap_err());
+}
+
+/// "The daemon by itself after it was killed": unless somebody made the index again in between.
+#[test]
+fn after_a_kill_the_litter_is_to_be_swept_until_somebody_has() {
+    let lab = Lab::new();
+    drop(lab.open());
+    fs::write(lab.state.join("open"), "").unwrap();
+    drop(Store::open_rebuilt(&lab.state).unwrap());
+    let store = lab.open();
+    assert!(store.was_left_open(), "nobody swept, and nobody will");
+    store.sweep().unwrap();
+    drop(store);
+    assert!(!lab.open().was_left_open());
+}
+
+/// A database that cannot be reached is not one that was never made.
+#[test]
+fn an_index_on_a_disk_that_is_not_there_is_not_replaced() {
+    let lab = Lab::new();
+    drop(lab.open());
+    let place = lab.state.join("kbs.redb");
+    fs::remove_file(&place).unwrap();
+    symlink("/not/mounted/kbs.redb", &place).unwrap();
+    let opened = Store::open(&lab.state);
+    assert!(opened.is_err(), "the link was replaced by an empty index");
+}

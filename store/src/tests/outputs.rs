@@ -296,7 +296,7 @@ fn of_many_files_each_look_sees_others_and_few() {
     let key = row.record.key;
     let dir = store.output_path(&row);
     overwrite(&dir.join("module-0000.ko"), b"longer than before");
-    let meta = store.read_meta(key, &store.lookup(key).unwrap().unwrap()).unwrap();
+    let meta = store.read_meta(key, &store.lookup(key).unwrap().unwrap()).unwrap().unwrap();
     let noticed = [0, 1, 2].map(|turn| store.look_at(&meta, turn).unwrap().is_some());
     assert_eq!(noticed, [true, false, false]);
     let look_ups = (0..30).map(|_| store.output(key).unwrap());

@@ -5,7 +5,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Lab, names_in, path};
 use crate::{Executable, SourceEntry, SourceError, SourceKind, Store, StoreError, Thing};
@@ -136,4 +139,81 @@ fn the_callers_error_comes_back_and_nothing_is_there() {
     assert!(names_in(&store.paths().sources()).is_empty());
     assert!(names_in(&store.paths().scratch()).is_empty());
     assert_eq!(store.layer([1; 32]).unwrap(), None);
+}
+
+/// "What … running work holds stays": the directory of a layer goes from under a build that holds it
+/// as soon as another request finds one of its files damaged.
+#[test]
+fn a_layer_that_others_hold_is_not_deleted_by_making_it_again() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let dir = stored(&store, [7; 32]);
+    // Of who makes it again, and of a build.
+    let _leases = [(); 2].map(|()| store.lease(Thing::Layer([7; 32])));
+    // What a running build has: the directory, open (an overlay's lower layer).
+    let held = cap_std::fs::Dir::open_ambient_dir(&dir, cap_std::ambient_authority()).unwrap();
+    super::overwrite(&dir.join("src/main.c"), b"int Main;");
+    assert_eq!(store.layer([7; 32]).unwrap(), None);
+    stored(&store, [7; 32]);
+    assert!(held.exists("src/twin.c"), "a sound file of a layer in use was deleted");
+}
+
+/// A file that others share bytes with may go while a layer is being made.
+#[test]
+fn a_sweep_does_not_make_an_ingest_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, place) = (dir.path().join("image"), dir.path().join("mounted"));
+    fs::File::create(&file).unwrap().set_len(512 << 20).unwrap();
+    fs::create_dir(&place).unwrap();
+    let run = |command: &mut Command| command.output().is_ok_and(|it| it.status.success());
+    if !(run(Command::new("mkfs.btrfs").arg("-q").arg(&file))
+        || run(Command::new("mkfs.xfs").arg("-q").arg(&file)))
+        || !run(Command::new("mount").args(["-o", "loop"]).args([&file, &place]))
+    {
+        return;
+    }
+    let told = {
+        let store = Store::open(&place.join("state")).unwrap();
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::SeqCst) {
+                    store.sweep().unwrap();
+                }
+            });
+            let until = Instant::now() + Duration::from_secs(20);
+            let mut told = None;
+            for number in 0.. {
+                let text = format!("{number}").repeat(20_000);
+                let kind = SourceKind::File { executable: Executable::No };
+                let entries: Vec<_> = (0..16)
+                    .map(|it| SourceEntry { path: path(&format!("f{it}")), kind: kind.clone() })
+                    .collect();
+                let read = |_| Ok::<_, Infallible>(text.clone().into_bytes());
+                if let Err(error) = store.ingest_layer([9; 32], &entries, &read, 17) {
+                    told = Some(format!("{error:?}"));
+                    break;
+                }
+                if Instant::now() > until {
+                    break;
+                }
+            }
+            ended.store(true, Ordering::SeqCst);
+            told
+        })
+    };
+    run(Command::new("umount").arg("-l").arg(&place));
+    assert_eq!(told, None);
+}
+
+/// Sources of an older layout are in use by kept work trees.
+#[test]
+fn a_sweep_leaves_what_is_leased() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let dir = store.paths().layer([5; 32]);
+    fs::create_dir(&dir).unwrap();
+    let _lease = store.lease(Thing::Layer([5; 32]));
+    store.sweep().unwrap();
+    assert!(dir.exists(), "a leased directory was swept");
 }

@@ -46,7 +46,7 @@ fn full(store: &Store) -> OutputRow {
 }
 
 /// Puts an unpacked image into its place, as the image room does.
-fn image(store: &Store, name: [u8; 32], files: &[(&str, &str)]) {
+pub(super) fn image(store: &Store, name: [u8; 32], files: &[(&str, &str)]) {
     let top = store.paths().rootfs(name);
     for (name, text) in files {
         let place = top.join(name);
@@ -66,12 +66,12 @@ fn image(store: &Store, name: [u8; 32], files: &[(&str, &str)]) {
     store.adopt_image(name, 17).unwrap();
 }
 
-fn findings(store: &Store, repair: Repair) -> Vec<Finding> {
+pub(super) fn findings(store: &Store, repair: Repair) -> Vec<Finding> {
     store.verify(Scope::Whole, repair, &mut |_| true).unwrap().findings
 }
 
 /// Changes the last byte of a file, and nothing else of it.
-fn flip(path: &Path) {
+pub(super) fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     overwrite(path, &bytes);
@@ -246,4 +246,34 @@ fn images_with_equal_files_share_them() {
     assert_eq!(findings(&store, Repair::No), []);
     assert_eq!(fs::read_to_string(store.paths().rootfs([2; 32]).join("bin/cc")).unwrap(), shared);
     assert!(!store.paths().image([1; 32]).exists());
+}
+
+/// What is none of ours is left alone.
+#[test]
+fn a_foreign_file_among_the_blobs_stops_nobody() {
+    let lab = Lab::new();
+    let store = lab.open();
+    full(&store);
+    fs::write(store.paths().blobs().join("README"), "mine").unwrap();
+    let swept = store.sweep();
+    let seen = store.verify(Scope::Whole, Repair::No, &mut |_| true);
+    assert!(swept.is_ok() && seen.is_ok(), "sweep: {swept:?}, verify: {:?}", seen.err());
+}
+
+/// One damaged row must not keep everything else from being swept.
+#[test]
+fn a_damaged_row_does_not_end_a_sweep() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = full(&store);
+    store
+        .db
+        .write("damage a row", |txn| {
+            let bytes = b"\x02short".as_slice();
+            txn.open_table(crate::tables::OUTPUTS)?.insert(row.record.key, bytes)?;
+            Ok(())
+        })
+        .unwrap();
+    let swept = store.sweep();
+    assert!(swept.is_ok(), "{:?}", swept.unwrap_err());
 }

@@ -1,20 +1,17 @@
 //! Whether the index is whole, agrees with itself, and with the files beside it.
 
-use std::path::PathBuf;
-
 use kbs_plan::id::{BlobId, BuildKey};
 use redb::{ReadTransaction, ReadableTable as _};
 
 use super::{Finding, Repair, Verified};
 use crate::blobs::hash_of;
-use crate::changes::Totals;
+use crate::changes::{Change, Totals};
 use crate::database::TxnError;
 use crate::disk;
-use crate::error::StoreError;
+use crate::error::{At as _, StoreError, lacks_means};
 use crate::index::{IndexRow, TreeRow};
 use crate::layout::Variant;
-use crate::policy::Item;
-use crate::row::{Ending, LogFacts};
+use crate::row::Ending;
 use crate::store::Store;
 use crate::tables::{BLOBS, CONTENTS, IMAGES, LAYERS, OUTPUTS, TOTALS};
 
@@ -82,89 +79,77 @@ impl Store {
         repair: Repair,
         seen: &mut Verified,
     ) -> Result<(), StoreError> {
-        let mut keys = Vec::new();
-        self.each_output(&mut |key, row| keys.extend((row.stored_as == key).then_some(key)))?;
-        for key in keys {
-            let meta = self.lookup(key)?.and_then(|row| self.read_meta(key, &row).ok());
-            if let Some(facts) = meta.and_then(|meta| meta.row.log) {
-                self.verify_log((key, Ending::Succeeded), &facts, repair, seen)?;
+        let mut logs = Vec::new();
+        self.each_output(&mut |key, row| {
+            logs.extend((row.stored_as == key).then_some((key, Ending::Succeeded)));
+        })?;
+        logs.extend(self.failures()?.iter().map(|row| (row.record.key, Ending::Failed)));
+        for (key, ending) in logs {
+            if self.damage_of_log(key, ending)?.is_none() {
+                continue;
             }
-        }
-        for row in self.failures()? {
-            if let Some(facts) = &row.log {
-                self.verify_log((row.record.key, Ending::Failed), facts, repair, seen)?;
-            }
+            // Looked at again while nobody can put another one in its place.
+            let _keys = self.locks.keys([key]);
+            let Some(problem) = self.damage_of_log(key, ending)? else { continue };
+            let done = if repair == Repair::Yes { self.forget_log(key, ending)? } else { "" };
+            let (what, path) = (format!("the log of {key}"), self.paths().log(key, ending));
+            seen.findings.push(Finding { what, path: Some(path), problem, done });
         }
         Ok(())
     }
 
-    fn verify_log(
-        &self,
-        (key, ending): (BuildKey, Ending),
-        facts: &LogFacts,
-        repair: Repair,
-        seen: &mut Verified,
-    ) -> Result<(), StoreError> {
-        let path = self.paths().log(key, ending);
-        let problem = match self.read_log(key, ending, 0) {
-            Ok(Some(mut reader)) => match hash_of(&mut reader) {
-                Ok(found) if found == facts.digest => return Ok(()),
-                Ok(_) => "it holds other text than was written".to_owned(),
-                Err(error) => format!("it cannot be read: {error}"),
-            },
-            Ok(None) if self.is_forgotten(key, ending)? => return Ok(()),
-            Ok(None) => "it is gone".to_owned(),
-            Err(error) => format!("it cannot be read: {error}"),
-        };
-        let done = if repair == Repair::Yes { self.forget_log(key, ending)? } else { "" };
-        let what = format!("the log of {key}");
-        seen.findings.push(Finding { what, path: Some(path), problem, done });
-        Ok(())
-    }
-
-    /// Forgets a log that cannot be read. An output is as good without it; a failure is nothing but its
-    /// log.
-    fn forget_log(&self, key: BuildKey, ending: Ending) -> Result<&'static str, StoreError> {
-        match ending {
-            Ending::Failed => {
-                self.discard(&[Item::Failure(key)])?;
-            }
+    /// Compares a log with what is known of it. An output is as good without one; a failure is nothing
+    /// but its log.
+    fn damage_of_log(&self, key: BuildKey, ending: Ending) -> Result<Option<String>, StoreError> {
+        let facts = match ending {
             Ending::Succeeded => {
-                let _keys = self.locks.keys([key]);
-                let row = self.lookup(key)?;
-                let Some(mut meta) = row.and_then(|row| self.read_meta(key, &row).ok()) else {
-                    return Ok("");
-                };
-                meta.row.log = None;
-                self.place_meta(&self.paths().meta(key), &meta.encode())?;
-                self.record_output(&meta)?;
-                disk::remove_file(&self.paths().log(key, ending))?;
+                let Some(row) = self.lookup(key)? else { return Ok(None) };
+                self.read_meta(key, &row)?.ok().and_then(|meta| meta.row.log)
             }
+            Ending::Failed => self.failure(key)?.and_then(|row| row.log),
+        };
+        let Some(facts) = facts else { return Ok(None) };
+        let found = match self.read_log(key, ending, 0) {
+            Ok(None) => return Ok((ending == Ending::Failed).then(|| "it is gone".to_owned())),
+            Ok(Some(mut reader)) => hash_of(&mut reader).at("read", &self.paths().log(key, ending)),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) if found == facts.digest => Ok(None),
+            Ok(_) => Ok(Some("it holds other text than was written".to_owned())),
+            Err(StoreError::Io { source, .. }) if !lacks_means(&source) => {
+                Ok(Some(format!("it cannot be read: {source}")))
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Forgets a log that cannot be read, and a failure with it. The key is the caller's.
+    fn forget_log(&self, key: BuildKey, ending: Ending) -> Result<&'static str, StoreError> {
+        if ending == Ending::Failed {
+            self.submit("forget a failure", vec![Change::DropFailure { key }])?;
+            disk::remove_file(&self.paths().failure_meta(key))?;
+        }
+        disk::remove_file(&self.paths().log(key, ending))?;
         Ok("forgotten")
     }
 
-    /// Whether what a log belongs to was collected meanwhile.
-    fn is_forgotten(&self, key: BuildKey, ending: Ending) -> Result<bool, StoreError> {
-        Ok(match ending {
-            Ending::Succeeded => self.lookup(key)?.is_none(),
-            Ending::Failed => self.failure(key)?.is_none(),
-        })
-    }
-
     /// Reads every root.
-    pub(super) fn verify_roots(&self, seen: &mut Verified) {
-        let Err(error) = self.roots() else { return };
-        let path: Option<PathBuf> = match &error {
-            StoreError::Meta { path, .. } => Some(path.clone()),
-            _ => None,
-        };
-        let problem = format!("{error}; nothing is collected until that file is removed");
-        seen.findings.push(Finding { what: "roots".to_owned(), path, problem, done: "" });
+    pub(super) fn verify_roots(&self, seen: &mut Verified) -> Result<(), StoreError> {
+        match self.roots() {
+            Err(StoreError::Meta { path, reason }) => {
+                let problem = format!("{reason}; nothing is collected until it is removed");
+                let (what, path) = ("roots".to_owned(), Some(path));
+                seen.findings.push(Finding { what, path, problem, done: "" });
+                Ok(())
+            }
+            other => other.map(drop),
+        }
     }
 }
 
-/// Counts what the tables hold. Rows that cannot be read are told elsewhere.
+/// Counts what the tables hold. Rows that cannot be read are told elsewhere, and sizes that nothing
+/// can have stop nobody.
 fn count(txn: &ReadTransaction) -> Result<Totals, TxnError> {
     let mut totals = Totals::default();
     for row in txn.open_table(OUTPUTS)?.iter()? {
@@ -173,20 +158,22 @@ fn count(txn: &ReadTransaction) -> Result<Totals, TxnError> {
         if let Ok(row) = IndexRow::decode(bytes.value())
             && row.stored_as == key.value()
         {
-            totals.outputs_b += row.size_b;
+            totals.outputs_b = totals.outputs_b.saturating_add(row.size_b);
         }
     }
     for row in txn.open_table(BLOBS)?.iter()? {
         totals.blobs += 1;
-        totals.blobs_b += row?.1.value();
+        totals.blobs_b = totals.blobs_b.saturating_add(row?.1.value());
     }
     for row in txn.open_table(LAYERS)?.iter()? {
         totals.layers += 1;
-        totals.layers_b += TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        let size_b = TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        totals.layers_b = totals.layers_b.saturating_add(size_b);
     }
     for row in txn.open_table(IMAGES)?.iter()? {
         totals.images += 1;
-        totals.images_b += TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        let size_b = TreeRow::decode(row?.1.value()).map_or(0, |row| row.size_b);
+        totals.images_b = totals.images_b.saturating_add(size_b);
     }
     Ok(totals)
 }

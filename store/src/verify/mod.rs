@@ -14,15 +14,16 @@ use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
 use redb::ReadableTable as _;
 
-use crate::blobs::hash_of;
+use crate::blobs::{hash_of, size_as_stored};
 use crate::changes::Change;
 use crate::check::{Depth, Extent, Listed, find_damage};
-use crate::error::StoreError;
-use crate::index::IndexRow;
-use crate::layout::{Executable, MTIME, Purpose, Variant};
+use crate::error::{At as _, StoreError, lacks_means};
+use crate::index::{IndexRow, TreeRow};
+use crate::layout::{Executable, Purpose, Variant};
 use crate::parallel;
+use crate::row::RowError;
 use crate::store::Store;
-use crate::tables::OUTPUTS;
+use crate::tables::{IMAGES, LAYERS, OUTPUTS};
 use crate::thing::Thing;
 
 /// How much is compared.
@@ -153,7 +154,7 @@ impl Store {
         self.blame(&bad, repair, &mut seen)?;
         if scope == Scope::Whole {
             self.verify_logs(repair, &mut seen)?;
-            self.verify_roots(&mut seen);
+            self.verify_roots(&mut seen)?;
         }
         progress(&seen);
         Ok(seen)
@@ -164,25 +165,37 @@ impl Store {
         let mut things = Vec::new();
         let mut unreadable = Vec::new();
         self.db.read("list everything", |txn| {
+            let mut sort = |thing, error: Option<RowError>| match error {
+                None => things.push(thing),
+                Some(error) => unreadable.push((thing, error)),
+            };
             for row in txn.open_table(OUTPUTS)?.iter()? {
                 let (key, bytes) = row?;
-                match IndexRow::decode(bytes.value()) {
-                    Ok(_) => things.push(Thing::Output(key.value())),
-                    Err(error) => unreadable.push((key.value(), error)),
-                }
+                sort(Thing::Output(key.value()), IndexRow::decode(bytes.value()).err());
+            }
+            for row in txn.open_table(LAYERS)?.iter()? {
+                let (name, bytes) = row?;
+                sort(Thing::Layer(*name.value()), TreeRow::decode(bytes.value()).err());
+            }
+            for row in txn.open_table(IMAGES)?.iter()? {
+                let (name, bytes) = row?;
+                sort(Thing::Image(*name.value()), TreeRow::decode(bytes.value()).err());
             }
             Ok(())
         })?;
-        for (key, error) in unreadable {
+        for (thing, error) in unreadable {
             let damage = Damage { path: None, problem: format!("its row cannot be read: {error}") };
             let mut done = "";
             if repair == Repair::Yes {
-                self.submit("forget an output", vec![Change::DropOutput { key }])?;
+                let change = match thing {
+                    Thing::Output(key) => Change::DropOutput { key },
+                    Thing::Layer(_) | Thing::Image(_) => Change::DropTree { thing },
+                };
+                self.submit("forget a row", vec![change])?;
                 done = "forgotten";
             }
-            seen.findings.push(damage.of(Thing::Output(key), done));
+            seen.findings.push(damage.of(thing, done));
         }
-        things.extend(self.tree_rows()?.into_iter().map(|(thing, _)| thing));
         Ok(things)
     }
 
@@ -211,21 +224,21 @@ impl Store {
         seen: &mut Verified,
     ) -> Result<(), StoreError> {
         seen.things += 1;
-        let mut looked = self.look(thing)?;
-        if matches!(looked, Looked::Damaged(_)) && repair == Repair::Yes && self.restamp(thing)? {
-            looked = self.look(thing)?;
-            if matches!(looked, Looked::Sound(_)) {
-                let problem = "modes or times of its directories have changed".to_owned();
-                seen.findings.push(Damage { path: None, problem }.of(thing, "restored"));
-            }
-        }
-        let subject = match looked {
+        let subject = match self.look(thing)? {
             Looked::Nothing => return Ok(()),
-            Looked::Damaged(damage) => {
-                damaged.push((thing, damage));
-                return Ok(());
-            }
             Looked::Sound(subject) => subject,
+            Looked::Damaged(damage) => {
+                let mended = match repair {
+                    Repair::Yes => self.reshape(thing).and_then(|()| self.look(thing))?,
+                    Repair::No => Looked::Nothing,
+                };
+                let Looked::Sound(subject) = mended else {
+                    damaged.push((thing, damage));
+                    return Ok(());
+                };
+                seen.findings.push(damage.of(thing, "restored"));
+                subject
+            }
         };
         let mut jobs = subject.jobs();
         if scope == Scope::Whole {
@@ -270,7 +283,7 @@ impl Store {
         let (top, purpose) = match thing {
             Thing::Output(key) => {
                 let Some(row) = self.lookup(key)? else { return Ok(Looked::Nothing) };
-                let tree = match self.read_meta(key, &row) {
+                let tree = match self.read_meta(key, &row)? {
                     Ok(meta) => meta.tree,
                     Err(problem) => return damaged(Some(layout.meta(key)), problem),
                 };
@@ -322,7 +335,7 @@ impl Store {
             let jobs: Vec<_> = files.iter().map(job).collect();
             for ((file, job), read) in files.iter().zip(&jobs).zip(read_all(&jobs, seen)?) {
                 let is_bad = match read {
-                    Read::Right => !is_as_stored(&job.path, file.1),
+                    Read::Right => size_as_stored(&job.path, file.1).is_none(),
                     // Collected meanwhile.
                     Read::Gone => false,
                     Read::Wrong(_) => true,
@@ -373,40 +386,33 @@ impl Read {
 /// # Errors
 /// Only where this process lacks the means to look.
 fn read_all(jobs: &[Job], seen: &mut Verified) -> Result<Vec<Read>, StoreError> {
-    const MEANS: [i32; 3] = [12, 23, 24]; // ENOMEM, ENFILE, EMFILE
-    let results = parallel::for_each(jobs.len(), &|number| {
-        let Job { path, blob } = &jobs[number];
-        let read = File::open(path).and_then(|mut file| {
-            let size_b = file.metadata()?.len();
-            Ok((hash_of(&mut file)?, size_b))
-        });
-        match read {
-            Ok((found, size_b)) if found == *blob => Ok((Read::Right, size_b)),
-            Ok((_, size_b)) => {
-                Ok((Read::Wrong("it holds other bytes than it should".to_owned()), size_b))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Read::Gone, 0)),
-            Err(source) if source.raw_os_error().is_some_and(|code| MEANS.contains(&code)) => {
-                Err(StoreError::Io { action: "read", path: path.clone(), source })
-            }
-            Err(error) => Ok((Read::Wrong(format!("it cannot be read: {error}")), 0)),
-        }
-    })?;
+    let results = parallel::for_each(jobs.len(), &|number| read(&jobs[number]))?;
     seen.files += results.len() as u64;
     seen.read_b += results.iter().map(|(_, size_b)| size_b).sum::<u64>();
     Ok(results.into_iter().map(|(read, _)| read).collect())
 }
 
+/// Reads a file and compares it with its blob's name; says how many bytes it has.
+///
+/// # Errors
+/// As [`read_all`].
+fn read(Job { path, blob }: &Job) -> Result<(Read, u64), StoreError> {
+    let read = File::open(path).and_then(|mut file| {
+        let size_b = file.metadata()?.len();
+        Ok((hash_of(&mut file)?, size_b))
+    });
+    match read {
+        Ok((found, size_b)) if found == *blob => Ok((Read::Right, size_b)),
+        Ok((_, size_b)) => {
+            Ok((Read::Wrong("it holds other bytes than it should".to_owned()), size_b))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Read::Gone, 0)),
+        Err(error) if lacks_means(&error) => Err(error).at("read", path),
+        Err(error) => Ok((Read::Wrong(format!("it cannot be read: {error}")), 0)),
+    }
+}
+
 fn is_one_file(one: &Path, other: &Path) -> bool {
     let facts = |path| fs::symlink_metadata(path).map(|facts| (facts.dev(), facts.ino()));
     matches!((facts(one), facts(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// Whether a blob's file has the mode and time that it was given.
-fn is_as_stored(path: &Path, variant: Variant) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|facts| {
-        facts.is_file()
-            && facts.mode() & 0o7777 == variant.mode
-            && (facts.mtime(), facts.mtime_nsec()) == MTIME
-    })
 }

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
-use kbs_plan::id::BuildKey;
+use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Entry;
 
-use super::{BlobFile, Damage, Finding, Job, Looked, Repair, Subject, Verified, read_all};
+use super::{
+    BlobFile, Damage, Finding, Job, Looked, Read, Repair, Subject, Verified, read, read_all,
+};
+use crate::blobs::size_as_stored;
 use crate::changes::Change;
 use crate::checkout::{copy_blob, place_blob, stamp_directories};
 use crate::disk;
-use crate::error::StoreError;
-use crate::ingest::Stage;
-use crate::layout::Variant;
+use crate::error::{At as _, StoreError};
+use crate::ingest::{Stage, finish_file};
+use crate::layout::{Executable, Variant};
 use crate::policy::Item;
 use crate::store::Store;
 use crate::thing::Thing;
@@ -40,27 +44,60 @@ impl Store {
         for thing in self.all_things(Repair::No, &mut Verified::default())? {
             self.blame_thing(thing, bad, repair, seen)?;
         }
-        let mut gone = BTreeSet::new();
-        for (blob, variant) in bad {
-            let path = self.paths().blob(*blob, *variant);
-            let mut done = "";
-            if healed.contains(&(*blob, *variant)) {
-                done = "restored";
-            } else if repair == Repair::Yes {
-                disk::remove_file(&path)?;
-                gone.insert(*blob);
-                done = "removed";
-            }
+        let removed = match repair {
+            Repair::Yes => self.remove_bad(bad.difference(&healed))?,
+            Repair::No => BTreeSet::new(),
+        };
+        for file in bad {
+            let (blob, variant) = file;
+            let done = match (repair, healed.contains(file), removed.contains(file)) {
+                (Repair::No, ..) => "",
+                (Repair::Yes, true, _) => "restored",
+                (Repair::Yes, false, true) => "removed",
+                (Repair::Yes, false, false) => "in use, and left",
+            };
             let problem = "it holds other bytes than it should, or has another mode or time";
             let (what, problem) = (blob.to_string(), problem.to_owned());
-            seen.findings.push(Finding { what, path: Some(path), problem, done });
+            let path = Some(self.paths().blob(*blob, *variant));
+            seen.findings.push(Finding { what, path, problem, done });
         }
-        // Blobs that lost all their files lose their rows, too.
-        gone.retain(|blob| {
-            !Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
-        });
-        let blobs = gone.into_iter().collect();
-        self.submit("forget damaged blobs", vec![Change::DropBlobs { blobs }])
+        Ok(())
+    }
+
+    /// Removes the files of damaged blobs; blobs that have none then lose their rows, too. What was
+    /// made again meanwhile stays, and what somebody is about to use. Returns what is gone.
+    fn remove_bad<'b>(
+        &self,
+        bad: impl Iterator<Item = &'b BlobFile>,
+    ) -> Result<BTreeSet<BlobFile>, StoreError> {
+        let stage = Stage::new(self.paths())?;
+        self.pins.while_still(|is_pinned| {
+            let mut removed = BTreeSet::new();
+            for (number, file) in bad.enumerate() {
+                let path = self.paths().blob(file.0, file.1);
+                if is_pinned(file.0) || self.has_sound(*file)? {
+                    continue;
+                }
+                if path.symlink_metadata().is_ok() {
+                    disk::rename(&path, &stage.join(&number.to_string()), "move away")?;
+                }
+                removed.insert(*file);
+            }
+            let has_file = |blob: &BlobId| {
+                Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
+            };
+            let blobs: BTreeSet<_> = removed.iter().map(|(blob, _)| *blob).collect();
+            let blobs = blobs.into_iter().filter(|blob| !has_file(blob)).collect();
+            self.submit("forget damaged blobs", vec![Change::DropBlobs { blobs }])?;
+            Ok(removed)
+        })
+    }
+
+    /// Whether a blob's file is what it should be, now.
+    fn has_sound(&self, (blob, variant): BlobFile) -> Result<bool, StoreError> {
+        let path = self.paths().blob(blob, variant);
+        Ok(size_as_stored(&path, variant).is_some()
+            && matches!(read(&Job { path, blob })?, (Read::Right, _)))
     }
 
     /// Finds the files of a thing that share the damage of a blob.
@@ -98,8 +135,7 @@ impl Store {
     fn heal(&self, (blob, variant): BlobFile) -> Result<bool, StoreError> {
         let stage = Stage::new(self.paths())?;
         let waiting = stage.join("healed");
-        let others = Variant::ALL.into_iter().filter(|other| *other != variant);
-        if !self.copy_of((blob, variant), others, &waiting)? {
+        if !self.copy_of((blob, variant), &waiting)? {
             return Ok(false);
         }
         let path = self.paths().blob(blob, variant);
@@ -108,44 +144,56 @@ impl Store {
         Ok(true)
     }
 
-    /// Puts a sound copy in the place of a damaged file, if there is one in the store.
+    /// Puts a sound copy in the place of a damaged file, if there is one in the store; says whether
+    /// nothing of `subject` is damaged there any more.
     pub(super) fn restore(
         &self,
         job: &Job,
         variant: Variant,
         subject: &Subject,
     ) -> Result<bool, StoreError> {
+        let _keys = self.locks.keys(key_of(subject.thing));
+        if self.tree_id(subject.thing)? != Some(subject.tree.id()) {
+            // Another one has taken its place meanwhile.
+            return Ok(true);
+        }
+        let dir = job.path.parent().expect("a file lies in a directory");
+        disk::set_mode(dir, 0o755)?;
+        let is_restored = self.put_back(job, variant, subject.thing)?;
+        disk::set_mode(dir, subject.purpose.dir_mode())?;
+        disk::set_mtime(dir)?;
+        Ok(is_restored)
+    }
+
+    /// Makes a file again in a directory that can be written to, if there is a sound copy.
+    fn put_back(&self, job: &Job, variant: Variant, thing: Thing) -> Result<bool, StoreError> {
         let stage = Stage::new(self.paths())?;
         let waiting = stage.join("restored");
         let file = (job.blob, variant);
-        if !self.copy_of(file, Variant::ALL, &waiting)? {
+        let is_layer = matches!(thing, Thing::Layer(_));
+        if job.blob == BlobId::of(b"") {
+            let made = disk::create_file(&waiting)?;
+            finish_file(&made, variant).at("set the mode and time of", &waiting)?;
+        } else if !is_layer && (self.has_sound(file)? || self.heal(file)?) {
+            // It becomes a name of its blob again.
+            place_blob(self.paths(), job.blob, variant, &waiting)?;
+        } else if !self.copy_of(file, &waiting)? {
             return Ok(false);
         }
-        let is_layer = matches!(subject.thing, Thing::Layer(_));
-        if !is_layer && self.copy_of(file, [variant], &stage.join("probe"))? {
-            // The blob is sound, and the file becomes one of its names again.
-            disk::remove_file(&waiting)?;
-            place_blob(self.paths(), job.blob, variant, &waiting)?;
-        }
         disk::settle(self.paths().root(), &[waiting.clone()].into())?;
-        let dir = job.path.parent().expect("a file lies in a directory");
-        disk::set_mode(dir, 0o755)?;
         disk::rename(&waiting, &job.path, "restore a file in")?;
-        disk::set_mode(dir, subject.purpose.dir_mode())?;
-        disk::set_mtime(dir)?;
         Ok(true)
     }
 
-    /// Makes `place` a copy of a blob, with the mode of `variant`, of the first of `sources` that is
-    /// sound; says whether one was.
-    fn copy_of(
-        &self,
-        (blob, variant): BlobFile,
-        sources: impl IntoIterator<Item = Variant>,
-        place: &std::path::Path,
-    ) -> Result<bool, StoreError> {
-        for source in sources {
-            match copy_blob(&self.paths().blob(blob, source), blob, variant, place) {
+    /// Makes `place` a copy of a blob, with the mode of `variant`, of the first of its files that is
+    /// sound; says whether one was. One that cannot be read is none.
+    fn copy_of(&self, (blob, variant): BlobFile, place: &Path) -> Result<bool, StoreError> {
+        for source in Variant::ALL {
+            let from = Job { path: self.paths().blob(blob, source), blob };
+            if !matches!(read(&from)?, (Read::Right, _)) {
+                continue;
+            }
+            match copy_blob(&from.path, blob, variant, place) {
                 Ok(()) => return Ok(true),
                 Err(StoreError::MissingBlob { .. } | StoreError::CorruptBlob { .. }) => {
                     disk::remove_file(place)?;
@@ -156,22 +204,53 @@ impl Store {
         Ok(false)
     }
 
-    /// Gives the directories of a thing their modes and times again, which a repair that was killed has
-    /// left as it needed them; says whether they are all there.
-    pub(super) fn restamp(&self, thing: Thing) -> Result<bool, StoreError> {
-        let Looked::Sound(Subject { thing: _, top, purpose, tree }) = self.describe(thing)? else {
-            return Ok(false);
-        };
-        // Parents come first, so that no link is followed to what is not ours.
-        let below = tree.iter().filter(|(_, entry)| **entry == Entry::Directory);
-        let mut dirs =
-            [top.clone()].into_iter().chain(below.map(|(path, _)| top.join(path.as_path())));
-        if !dirs.all(|dir| fs::symlink_metadata(dir).is_ok_and(|facts| facts.is_dir())) {
-            return Ok(false);
+    /// Gives a thing the shape that its listing has, as far as there are copies of its files: what a
+    /// damage or a repair that was killed has left of it.
+    pub(super) fn reshape(&self, thing: Thing) -> Result<(), StoreError> {
+        let _keys = self.locks.keys(key_of(thing));
+        let Looked::Sound(subject) = self.describe(thing)? else { return Ok(()) };
+        let Subject { thing: _, top, purpose, tree } = &subject;
+        if !fs::symlink_metadata(top).is_ok_and(|facts| facts.is_dir()) {
+            return Ok(());
         }
-        stamp_directories(&tree, &top, purpose)?;
-        disk::set_mode(&top, purpose.dir_mode())?;
-        Ok(true)
+        disk::set_mode(top, 0o755)?;
+        let mut dirs = vec![top.clone()];
+        // Parents come first, so that no link is followed to what is not ours.
+        for (path, entry) in tree.iter() {
+            let place = top.join(path.as_path());
+            let facts = fs::symlink_metadata(&place).ok();
+            if facts.is_some_and(|facts| facts.is_dir() != (*entry == Entry::Directory)) {
+                self.set_aside(&place)?;
+            }
+            match entry {
+                Entry::Directory => {
+                    disk::create_dir_if_absent(&place)?;
+                    disk::set_mode(&place, 0o755)?;
+                    dirs.push(place);
+                }
+                Entry::Symlink { target } => {
+                    disk::remove_file(&place)?;
+                    disk::symlink(target, &place)?;
+                }
+                Entry::File { blob, size, executable } => {
+                    let variant = Variant::of(*purpose, Executable::of(*executable));
+                    if size_as_stored(&place, variant) != Some(*size) {
+                        self.put_back(&Job { path: place, blob: *blob }, variant, thing)?;
+                    }
+                }
+            }
+        }
+        let listed: BTreeSet<_> = tree.iter().map(|(path, _)| top.join(path.as_path())).collect();
+        for dir in dirs {
+            for entry in fs::read_dir(&dir).at("list", &dir)? {
+                let path = entry.at("list", &dir)?.path();
+                if !listed.contains(&path) {
+                    self.set_aside(&path)?;
+                }
+            }
+        }
+        stamp_directories(tree, top, *purpose)?;
+        disk::set_mode(top, purpose.dir_mode())
     }
 
     /// Forgets something that cannot be restored: the next request makes it again. Says what became of
@@ -184,18 +263,12 @@ impl Store {
         let removed = self.discard(&[Item::Thing(thing, aliases)])?;
         Ok(if removed > 0 { "forgotten" } else { "in use, and left" })
     }
+}
 
-    /// The other keys that an output is that of, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Txn`].
-    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
-        let mut aliases = Vec::new();
-        self.each_output(&mut |alias, row| {
-            if row.stored_as == key && alias != key {
-                aliases.push(alias);
-            }
-        })?;
-        Ok(aliases)
+/// The key whose holder alone may change a thing; layers and images have none.
+fn key_of(thing: Thing) -> Option<BuildKey> {
+    match thing {
+        Thing::Output(key) => Some(key),
+        Thing::Layer(_) | Thing::Image(_) => None,
     }
 }

@@ -20,6 +20,12 @@ pub(super) type Facts = BTreeMap<String, String>;
 /// The least that counts as a use: what the tests touch things with.
 pub(super) const USED: u64 = 1_900_000_000;
 
+/// What the fact of a layer or an image is called.
+pub(super) fn fact(kind: &str, name: [u8; 32]) -> String {
+    let [a, b, c, d, ..] = name;
+    format!("{kind} {:08x}", u32::from_be_bytes([a, b, c, d]))
+}
+
 /// How one file of a tree is told.
 pub(super) fn file_line(mode: u32, path: &str, bytes: &[u8]) -> String {
     format!("{mode:04o} {path} {}", &BlobId::of(bytes).hex()[..16])
@@ -78,8 +84,8 @@ pub(super) fn observe(store: &Store) -> Facts {
     }
     for (thing, _) in store.tree_rows().unwrap() {
         let (name, top) = match thing {
-            Thing::Layer(name) => (format!("layer {}", name[0]), store.paths().layer(name)),
-            Thing::Image(name) => (format!("image {}", name[0]), store.paths().rootfs(name)),
+            Thing::Layer(name) => (fact("layer", name), store.paths().layer(name)),
+            Thing::Image(name) => (fact("image", name), store.paths().rootfs(name)),
             Thing::Output(_) => unreachable!("outputs are listed above"),
         };
         facts.insert(name, read_tree(&top));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use kbs_plan::id::{BuildKey, ConfigureKey, ContentKey};
 
 use super::super::{overwrite, path, record};
-use super::facts::{Facts, USED, file_line};
+use super::facts::{Facts, USED, fact, file_line};
 use crate::policy::Item;
 use crate::{
     Executable, FailureRecord, JobOutcome, JobRow, LogFile, OutputRecord, Repair, Root, RootKind,
@@ -108,7 +108,7 @@ pub(super) fn facts_after(done: usize) -> Facts {
     facts
 }
 
-fn key(name: &str) -> BuildKey {
+pub(super) fn key(name: &str) -> BuildKey {
     BuildKey::of(name.as_bytes())
 }
 
@@ -125,7 +125,7 @@ fn commit(stage: &mut Stage, name: &str) -> Outcome {
     commit_as(stage.store(), &record(name))
 }
 
-fn commit_as(store: &Store, record: &OutputRecord) -> Outcome {
+pub(super) fn commit_as(store: &Store, record: &OutputRecord) -> Outcome {
     let mut ingest = store.ingest()?;
     let bin = firmware(&record.name);
     ingest.file(path("out/fw.bin"), Executable::No, &mut bin.as_slice())?;
@@ -143,8 +143,8 @@ fn log(store: &Store, name: &str) -> Result<LogFile, Box<dyn Error>> {
     Ok(writer.finish()?)
 }
 
-fn told(name: &str, marks: &[&str]) -> String {
-    let mut lines = vec![
+pub(super) fn told(name: &str, marks: &[&str]) -> String {
+    let mut lines = [
         "0555 /".to_owned(),
         "0555 out/".to_owned(),
         file_line(0o444, "dict", &shared()),
@@ -201,7 +201,10 @@ fn put_configured(facts: &mut Facts) {
 }
 
 fn fail(stage: &mut Stage, name: &str) -> Outcome {
-    let store = stage.store();
+    record_failure(stage.store(), name)
+}
+
+pub(super) fn record_failure(store: &Store, name: &str) -> Outcome {
     let record = FailureRecord {
         key: key(name),
         name: name.to_owned(),
@@ -220,9 +223,12 @@ fn fail(stage: &mut Stage, name: &str) -> Outcome {
     Ok(())
 }
 
+pub(super) fn told_failure(name: &str) -> String {
+    format!("{name} failed log {:?}", Some(format!("CC {name}\n")))
+}
+
 fn put_failure(facts: &mut Facts, name: &str) {
-    let log = Some(format!("CC {name}\n"));
-    facts.insert(format!("failure {name}"), format!("{name} failed log {log:?}"));
+    facts.insert(format!("failure {name}"), told_failure(name));
 }
 
 fn name(stage: &mut Stage, name: &str, digest: &str) -> Outcome {
@@ -247,6 +253,10 @@ fn drop_gone(facts: &mut Facts) {
 }
 
 fn layer(stage: &mut Stage, number: u8) -> Outcome {
+    store_layer(stage.store(), [number; 32], &number.to_string())
+}
+
+pub(super) fn store_layer(store: &Store, name: [u8; 32], text: &str) -> Outcome {
     let script = SourceKind::File { executable: Executable::Yes };
     let plain = SourceKind::File { executable: Executable::No };
     let entries = [
@@ -255,23 +265,27 @@ fn layer(stage: &mut Stage, number: u8) -> Outcome {
         SourceEntry { path: path("to"), kind: SourceKind::Symlink { target: "src".to_owned() } },
         SourceEntry { path: path("empty"), kind: SourceKind::Directory },
     ];
-    let bytes = [firmware(&number.to_string()), shared(), Vec::new(), Vec::new()];
+    let bytes = [firmware(text), shared(), Vec::new(), Vec::new()];
     let read = |number: usize| Ok::<_, Infallible>(bytes[number].clone());
-    stage.store().ingest_layer([number; 32], &entries, &read, 17)?;
+    store.ingest_layer(name, &entries, &read, 17)?;
     Ok(())
 }
 
 fn put_layer(facts: &mut Facts, number: u8) {
-    let mut lines = vec![
+    facts.insert(fact("layer", [number; 32]), told_layer(&number.to_string()));
+}
+
+pub(super) fn told_layer(text: &str) -> String {
+    let mut lines = [
         "0755 /".to_owned(),
         "0755 src/".to_owned(),
         "0755 empty/".to_owned(),
-        file_line(0o644, "src/main.c", &firmware(&number.to_string())),
+        file_line(0o644, "src/main.c", &firmware(text)),
         file_line(0o755, "build.sh", &shared()),
         "to -> src".to_owned(),
     ];
     lines.sort();
-    facts.insert(format!("layer {number}"), lines.join("\n"));
+    lines.join("\n")
 }
 
 /// Puts an image where its maker puts it, and has it adopted.
@@ -299,7 +313,7 @@ fn image(stage: &mut Stage, number: u8) -> Outcome {
 }
 
 fn put_image(facts: &mut Facts, number: u8) {
-    let mut lines = vec![
+    let mut lines = [
         "0755 /".to_owned(),
         "0755 bin/".to_owned(),
         file_line(0o755, "bin/make", &shared()),
@@ -308,7 +322,7 @@ fn put_image(facts: &mut Facts, number: u8) {
         "sh -> bin/sh".to_owned(),
     ];
     lines.sort();
-    facts.insert(format!("image {number}"), lines.join("\n"));
+    facts.insert(fact("image", [number; 32]), lines.join("\n"));
 }
 
 fn keep(stage: &mut Stage) -> Outcome {
@@ -344,7 +358,7 @@ fn drop_root(facts: &mut Facts) {
     facts.remove("root let go");
 }
 
-fn job(name: &str) -> JobRow {
+pub(super) fn job(name: &str) -> JobRow {
     JobRow {
         who: "uid 1000".to_owned(),
         asked_unix_s: 1_800_000_000,
@@ -381,9 +395,10 @@ fn remove(stage: &mut Stage) -> Outcome {
 }
 
 fn drop_removed(facts: &mut Facts) {
-    for name in ["output old", "layer 2", "image 4", "failure old"] {
-        facts.remove(name);
-    }
+    facts.remove("output old");
+    facts.remove("failure old");
+    facts.remove(&fact("layer", [2; 32]));
+    facts.remove(&fact("image", [4; 32]));
 }
 
 /// Spoils the plain file of the bytes that all outputs have; a copy that may be run stays.

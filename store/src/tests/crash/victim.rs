@@ -17,18 +17,24 @@ const PART: &str = "KBS_TEST_VICTIM_PART";
 
 /// What the process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(in crate::tests) enum Part {
     /// Everything of the scenario.
     Scenario,
     /// Opens the directory and closes it.
     Open,
     /// Opens it with an index made again.
     Rebuild,
+    /// Works with several threads until it is killed.
+    Crowd,
 }
 
 impl Part {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Scenario, "scenario"), (Self::Open, "open"), (Self::Rebuild, "rebuild")];
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Scenario, "scenario"),
+        (Self::Open, "open"),
+        (Self::Rebuild, "rebuild"),
+        (Self::Crowd, "crowd"),
+    ];
 
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(part, _)| *part == self).expect("all are listed").1
@@ -37,33 +43,38 @@ impl Part {
 
 /// What came of a process.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(in crate::tests) struct Report {
     /// How many acts it reported as done.
-    pub(super) done: usize,
+    pub(in crate::tests) done: usize,
     /// The steps it counted, each with the number of acts that were done before.
-    pub(super) steps: Vec<(usize, String)>,
+    pub(in crate::tests) steps: Vec<(usize, String)>,
     /// The step that was refused.
-    pub(super) refused: Option<String>,
+    pub(in crate::tests) refused: Option<String>,
     /// The act that failed, and what it said.
-    pub(super) failed: Option<(usize, String)>,
+    pub(in crate::tests) failed: Option<(usize, String)>,
     /// It came to its end.
-    pub(super) ended: bool,
+    pub(in crate::tests) ended: bool,
     /// All that it said, for the message of a test that fails.
-    pub(super) said: String,
+    pub(in crate::tests) said: String,
 }
 
-/// Starts a process with a fault, and waits for its end.
-pub(super) fn run(state: &Path, part: Part, fault: &str) -> Report {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// The process.
+pub(super) fn command(state: &Path, part: Part) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([VICTIM, "--exact", "--nocapture"])
         .env(STATE, state)
         .env(PART, part.name())
-        .env(FAULT, fault)
+        .env_remove(FAULT)
         .env("RUST_BACKTRACE", "0")
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Starts a process with a fault, and waits for its end.
+pub(in crate::tests) fn run(state: &Path, part: Part, fault: &str) -> Report {
+    let mut child = command(state, part).env(FAULT, fault).spawn().unwrap();
     let mut report = Report::default();
     for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -97,16 +108,26 @@ fn the_victim() {
     let part = std::env::var_os(PART).unwrap_or_default();
     let part = Part::ALL.iter().find(|(_, name)| part == *name);
     let Some((part, _)) = part else { return };
+    let state = Path::new(&state);
+    if *part == Part::Crowd {
+        return super::chance::crowd(state);
+    }
     // On one processor work is done in order, and steps have the same numbers each time.
     let allowed = sched_getaffinity(None).unwrap();
     let mut one = CpuSet::new();
     one.set((0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).unwrap());
     sched_setaffinity(None, &one).unwrap();
-    let state = Path::new(&state);
     match part {
         Part::Scenario => play(state),
-        Part::Open => attempt(0, || Ok(drop(Store::open(state)?))),
-        Part::Rebuild => attempt(0, || Ok(drop(Store::open_rebuilt(state)?))),
+        Part::Open => attempt(0, || {
+            let _: () = drop(Store::open(state)?);
+            Ok(())
+        }),
+        Part::Rebuild => attempt(0, || {
+            let _: () = drop(Store::open_rebuilt(state)?);
+            Ok(())
+        }),
+        Part::Crowd => unreachable!("it is elsewhere"),
     }
     say("ended");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
-use kbs_store::{Item, Policy, Store, decide};
+use kbs_store::{Item, Policy, Removed, Store, decide};
 
 use super::Bench;
 use super::index::{NOW_UNIX_S, commit_small, fresh};
@@ -27,15 +27,7 @@ pub(super) fn measure(report: &mut Report, bench: &Bench, outputs: usize) -> Res
         fill(&store, outputs as u64)?;
         settle(bench)?;
         let start = Instant::now();
-        let candidates = store.candidates(NOW_UNIX_S)?;
-        let policy = Policy { everything: true, ..Policy::default() };
-        let decisions = decide(candidates, &policy, NOW_UNIX_S, 0, &mut |_| 0);
-        let items: Vec<Item> = decisions
-            .into_iter()
-            .filter(|decision| decision.reason.goes())
-            .map(|decision| decision.candidate.item)
-            .collect();
-        let removed = store.remove(&items, NOW_UNIX_S)?;
+        let removed = collect(&store)?;
         let took = start.elapsed();
         let expected = (outputs as u64, 3 * outputs as u64);
         if (removed.things, removed.blobs) == expected {
@@ -65,13 +57,26 @@ pub(super) fn measure(report: &mut Report, bench: &Bench, outputs: usize) -> Res
     Ok(())
 }
 
+/// Takes everything that nothing holds.
+pub(super) fn collect(store: &Store) -> Result<Removed, Failure> {
+    let candidates = store.candidates(NOW_UNIX_S)?;
+    let policy = Policy { everything: true, ..Policy::default() };
+    let decisions = decide(candidates, &policy, NOW_UNIX_S, 0, &mut |_| 0);
+    let items: Vec<Item> = decisions
+        .into_iter()
+        .filter(|decision| decision.reason.goes())
+        .map(|decision| decision.candidate.item)
+        .collect();
+    Ok(store.remove(&items, NOW_UNIX_S)?)
+}
+
 fn settle(bench: &Bench) -> Result<(), Failure> {
     let mut command = std::process::Command::new("sync");
     command.arg("-f").arg(bench.dir.path());
     time("sync -f", command).map(drop)
 }
 
-fn fill(store: &Store, outputs: u64) -> Result<(), Failure> {
+pub(super) fn fill(store: &Store, outputs: u64) -> Result<(), Failure> {
     thread::scope(|scope| {
         let running: Vec<_> = (0..THREADS)
             .map(|thread| {

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use kbs_store::{Policy, Repair, Scope, Store, decide};
 
+use super::collect::{collect, fill};
 use super::index::{Index, NOW_UNIX_S, commit_small};
 use crate::Failure;
 
@@ -23,6 +24,10 @@ pub(crate) struct WorkArgs {
 pub(super) enum Work {
     /// Open it, and write until the end.
     Write,
+    /// Store small outputs.
+    Fill,
+    /// Collect everything.
+    Collect,
     /// Look rows up.
     LookUp,
     /// Decide what a collection would take.
@@ -39,6 +44,10 @@ pub(crate) fn work(args: &WorkArgs) -> Result<String, Failure> {
     let store = Store::open(state)?;
     match work {
         Work::Write => write(&store, *number)?,
+        Work::Fill => fill(&store, *number)?,
+        Work::Collect => {
+            collect(&store)?;
+        }
         Work::LookUp => {
             for row in 0..200_000 {
                 store.lookup(Index::key(row * 7919 % number))?;
