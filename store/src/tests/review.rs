@@ -359,8 +359,7 @@ fn r14_one_image_can_be_adopted_twice_at_once() {
     let lab = Lab::new();
     let store = lab.open();
     let files: Vec<_> = (0..300).map(|it| (format!("lib/{it}"), format!("file {it}"))).collect();
-    let files: Vec<_> =
-        files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
     // Another image has the same files.
     image(&store, [1; 32], &files);
     for _ in 0..10 {
