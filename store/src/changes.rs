@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use kbs_plan::id::{BlobId, BuildKey, ConfigureKey};
+use kbs_plan::id::{Blob, BlobId, Build, BuildKey, ConfigureKey, Content};
 use redb::{ReadableTable as _, ReadableTableMetadata as _, Table, WriteTransaction};
 
 use crate::database::TxnError;
 use crate::index::{IndexRow, TreeRow};
 use crate::row::{FailureRow, JobRow, Row as _};
 use crate::tables::{
-    BLOBS, CONFIGURED, CONTENTS, FAILURES, IMAGE_NAMES, IMAGES, JOBS, LAYERS, OUTPUTS, SCHEMA,
-    SCHEMA_VERSION, TOTALS, USES,
+    ALIASES, BLOBS, CONFIGURED, CONTENTS, Col, FAILURES, IMAGE_NAMES, IMAGES, JOBS, LAYERS,
+    OUTPUTS, SCHEMA, SCHEMA_VERSION, TOTALS, USES,
 };
 use crate::thing::Thing;
 
@@ -150,6 +150,11 @@ impl Totals {
     }
 }
 
+/// The rows of all aliases of a key.
+pub(crate) fn all_of(key: BuildKey) -> std::ops::RangeInclusive<(BuildKey, BuildKey)> {
+    (key, BuildKey::from_bytes([0; 32]))..=(key, BuildKey::from_bytes([0xff; 32]))
+}
+
 /// Counts one more of `size_b` bytes, or one less.
 fn count((number, sum_b): (&mut u64, &mut u64), size_b: u64, step: Step) {
     // Saturating: a damaged count must stop nobody, and is found by `verify`.
@@ -173,13 +178,10 @@ enum Step {
 
 /// The tables whose rows depend on each other.
 struct Rows<'t> {
-    outputs: Table<'t, crate::tables::Col<kbs_plan::id::Build>, &'static [u8]>,
-    contents: Table<
-        't,
-        crate::tables::Col<kbs_plan::id::Content>,
-        crate::tables::Col<kbs_plan::id::Build>,
-    >,
-    blobs: Table<'t, crate::tables::Col<kbs_plan::id::Blob>, u64>,
+    outputs: Table<'t, Col<Build>, &'static [u8]>,
+    contents: Table<'t, Col<Content>, Col<Build>>,
+    aliases: Table<'t, (Col<Build>, Col<Build>), ()>,
+    blobs: Table<'t, Col<Blob>, u64>,
     layers: Table<'t, &'static [u8; 32], &'static [u8]>,
     images: Table<'t, &'static [u8; 32], &'static [u8]>,
     uses: Table<'t, &'static [u8; 33], u64>,
@@ -193,6 +195,7 @@ impl<'t> Rows<'t> {
         Ok(Self {
             outputs: txn.open_table(OUTPUTS)?,
             contents: txn.open_table(CONTENTS)?,
+            aliases: txn.open_table(ALIASES)?,
             blobs: txn.open_table(BLOBS)?,
             layers: txn.open_table(LAYERS)?,
             images: txn.open_table(IMAGES)?,
@@ -221,6 +224,8 @@ impl<'t> Rows<'t> {
         if row.stored_as == key {
             self.contents.insert(row.content, key)?;
             self.put_blobs(blobs)?;
+        } else {
+            self.aliases.insert((row.stored_as, key), ())?;
         }
         Ok(())
     }
@@ -237,6 +242,7 @@ impl<'t> Rows<'t> {
         // A row that cannot be read was not counted right either.
         let Ok(row) = removed else { return Ok(()) };
         self.count_output(key, &row, Step::Less);
+        self.aliases.remove((row.stored_as, key))?;
         let pointed = self.contents.get(row.content)?.map(|pointed| pointed.value());
         if pointed == Some(key) {
             self.contents.remove(row.content)?;
@@ -244,14 +250,10 @@ impl<'t> Rows<'t> {
         Ok(())
     }
 
-    /// Reads every row: for what happens seldom.
     fn drop_directory(&mut self, key: BuildKey) -> Result<(), TxnError> {
         let mut gone = vec![key];
-        for row in self.outputs.iter()? {
-            let (alias, bytes) = row?;
-            if IndexRow::decode(bytes.value()).is_ok_and(|row| row.stored_as == key) {
-                gone.push(alias.value());
-            }
+        for row in self.aliases.range(all_of(key))? {
+            gone.push(row?.0.value().1);
         }
         gone.into_iter().try_for_each(|key| self.drop_output(key))
     }

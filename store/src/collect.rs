@@ -1,4 +1,4 @@
-//! Takes away what nothing holds: rows first, then files, so that nothing is ever half there.
+//! What a collection could take, what holds it, and what its removal would give back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,114 +9,62 @@ use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Entry;
 use redb::ReadableTable as _;
 
-use crate::changes::Change;
-use crate::disk;
-use crate::error::{At as _, StoreError};
+use crate::error::StoreError;
 use crate::index::TreeRow;
-use crate::ingest::Stage;
 use crate::layout::{Executable, Purpose, Variant};
-use crate::parallel;
 use crate::policy::{Candidate, Holder, Item};
+use crate::roots::Rooted;
 use crate::row::Ending;
 use crate::store::Store;
-use crate::sweep::remove_tree;
 use crate::tables::{IMAGES, LAYERS, USES};
 use crate::thing::Thing;
 
-/// So many things go in one transaction. Others wait as long as it takes.
-const TOGETHER: usize = 1024;
-/// So many blobs go in one transaction.
-const BLOBS_TOGETHER: usize = 4096;
-
-/// What a removal did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Number of things that are gone: outputs, layers, images, failures.
-    pub things: u64,
-    /// Number of blobs that nothing uses any more, and that are gone.
-    pub blobs: u64,
-    /// Bytes of disk that were given back, as far as files tell.
-    pub freed_b: u64,
+/// What holds things and when they were used, all asked for before the rows are read.
+struct Known {
+    rooted: Rooted,
+    leased: BTreeSet<Thing>,
+    uses: BTreeMap<[u8; 33], u64>,
+    noted: BTreeMap<Thing, u64>,
 }
 
-impl std::ops::AddAssign for Removed {
-    fn add_assign(&mut self, other: Self) {
-        let Self { things, blobs, freed_b } = other;
-        self.things += things;
-        self.blobs += blobs;
-        self.freed_b += freed_b;
+impl Known {
+    fn last_use(&self, thing: Thing) -> u64 {
+        let written = self.uses.get(&thing.to_bytes()).copied().unwrap_or(0);
+        written.max(self.noted.get(&thing).copied().unwrap_or(0))
+    }
+
+    fn holders(&self, thing: Thing) -> Vec<Holder> {
+        let roots = match thing {
+            Thing::Output(key) => self.rooted.get(&key).into_iter().flatten().cloned().collect(),
+            Thing::Layer(_) | Thing::Image(_) => Vec::new(),
+        };
+        let work = self.leased.contains(&thing).then_some(Holder::Work);
+        roots.into_iter().chain(work).collect()
     }
 }
 
-/// Finds the keys that roots keep, when nobody can add one.
-type Rooted<'a> = &'a dyn Fn() -> Result<BTreeMap<BuildKey, Vec<Holder>>, StoreError>;
-
-/// What lies in the way of a thing that goes.
-struct Doomed {
-    changes: Vec<Change>,
-    /// Its directory, and a file for each of its rows.
-    dir: Option<PathBuf>,
-    files: Vec<PathBuf>,
-    blobs: BTreeSet<BlobId>,
-    /// Bytes of files that are its own.
-    own_b: u64,
-}
-
 impl Store {
-    /// Everything in the store that a collection could take, with what holds it; dead roots are
-    /// forgotten on the way.
+    /// Everything in the store that a collection could take, with what holds it.
     ///
     /// # Errors
     /// [`StoreError::Meta`] where a root cannot be read, [`StoreError::Txn`], [`StoreError::Io`].
     pub fn candidates(&self, now_unix_s: u64) -> Result<Vec<Candidate>, StoreError> {
-        let rooted = self.rooted(now_unix_s)?;
-        let uses = self.uses()?;
-        let last_use = |thing: Thing| {
-            uses.get(&thing.to_bytes()).copied().unwrap_or(0).max(self.writer.noted_use(thing))
+        let known = Known {
+            rooted: self.judge_roots(now_unix_s)?.rooted(),
+            leased: self.leases.all(),
+            uses: self.uses()?,
+            noted: self.writer.noted_uses(),
         };
-        let mut outputs: BTreeMap<BuildKey, Candidate> = BTreeMap::new();
-        let mut aliases = Vec::new();
-        self.each_output(&mut |key, row| {
-            let mut held_by: Vec<_> = rooted.get(&key).into_iter().flatten().cloned().collect();
-            if self.leases.holds(Thing::Output(key)) {
-                held_by.push(Holder::Work);
-            }
-            let last_use_unix_s = last_use(Thing::Output(key)).max(row.created_unix_s);
-            if row.stored_as != key {
-                aliases.push((key, row.stored_as, held_by, last_use_unix_s));
-                return;
-            }
-            let candidate = Candidate {
-                item: Item::Thing(Thing::Output(key), Vec::new()),
-                name: row.stored_name,
-                project: Some(row.project),
-                size_b: row.size_b,
-                created_unix_s: row.created_unix_s,
-                last_use_unix_s,
-                held_by,
-            };
-            outputs.insert(key, candidate);
-        })?;
-        for (key, of, held_by, last_use_unix_s) in aliases {
-            // One whose base is gone is noticed when it is asked for.
-            let Some(base) = outputs.get_mut(&of) else { continue };
-            if let Item::Thing(_, keys) = &mut base.item {
-                keys.push(key);
-            }
-            base.held_by.extend(held_by);
-            base.last_use_unix_s = base.last_use_unix_s.max(last_use_unix_s);
-        }
-        let mut candidates: Vec<_> = outputs.into_values().collect();
+        let mut candidates = self.output_candidates(&known)?;
         for (thing, row) in self.tree_rows()? {
-            let held = self.leases.holds(thing).then_some(Holder::Work);
             candidates.push(Candidate {
                 item: Item::Thing(thing, Vec::new()),
                 name: thing.to_string(),
                 project: None,
                 size_b: row.size_b,
                 created_unix_s: row.created_unix_s,
-                last_use_unix_s: last_use(thing).max(row.created_unix_s),
-                held_by: held.into_iter().collect(),
+                last_use_unix_s: known.last_use(thing).max(row.created_unix_s),
+                held_by: known.holders(thing),
             });
         }
         for row in self.failures()? {
@@ -135,190 +83,43 @@ impl Store {
         Ok(candidates)
     }
 
-    /// Removes what of `items` nothing holds by now; `Kept` items are not the store's.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what was removed so far is gone, and the rest is whole.
-    pub fn remove(&self, items: &[Item], now_unix_s: u64) -> Result<Removed, StoreError> {
-        self.remove_all(items, &|| self.rooted(now_unix_s))
-    }
-
-    /// Removes what of `items` nobody is using, rooted or not: it is damaged, and its roots will keep
-    /// what is made in its place. Returns how many.
-    ///
-    /// # Errors
-    /// As [`remove`](Self::remove).
-    pub fn discard(&self, items: &[Item]) -> Result<u64, StoreError> {
-        Ok(self.remove_all(items, &|| Ok(BTreeMap::new()))?.things)
-    }
-
-    fn remove_all(&self, items: &[Item], rooted: Rooted<'_>) -> Result<Removed, StoreError> {
-        let mut removed = Removed::default();
-        for items in items.chunks(TOGETHER) {
-            let stage = Stage::new(self.paths())?;
-            let (things, blobs, own_b) = self.take_out(items, &stage, rooted)?;
-            // The files themselves: nothing names them any more.
-            parallel::for_each_waiting(items.len(), &|number| {
-                let dir = stage.join(&number.to_string());
-                remove_tree(&dir).at("remove", &dir)
-            })?;
-            drop(stage);
-            removed += Removed { things, blobs: 0, freed_b: own_b };
-            removed += self.release(&blobs)?;
-        }
-        Ok(removed)
-    }
-
-    /// Removes the rows and the names of things; their files are in `stage` then.
-    fn take_out(
-        &self,
-        items: &[Item],
-        stage: &Stage,
-        rooted: Rooted<'_>,
-    ) -> Result<(u64, BTreeSet<BlobId>, u64), StoreError> {
-        let _alone = self.locks.take_away();
-        let rooted = rooted()?;
-        self.leases.while_still(|is_leased| {
-            let is_held = |item: &Item| match item {
-                Item::Thing(Thing::Output(key), aliases) => [key]
-                    .into_iter()
-                    .chain(aliases)
-                    .any(|key| rooted.contains_key(key) || is_leased(Thing::Output(*key))),
-                Item::Thing(thing, _) => is_leased(*thing),
-                Item::Failure(_) => false,
-                Item::Kept(_) => true,
+    /// Every output directory with all keys that it is the output of, and every key whose directory is
+    /// gone.
+    fn output_candidates(&self, known: &Known) -> Result<Vec<Candidate>, StoreError> {
+        let mut outputs: BTreeMap<BuildKey, Candidate> = BTreeMap::new();
+        let mut aliases = Vec::new();
+        // Inside a read, nothing may be waited for: not even a lock.
+        self.each_output(&mut |key, row| {
+            let thing = Thing::Output(key);
+            let base = (row.stored_as != key).then_some(row.stored_as);
+            let candidate = Candidate {
+                item: Item::Thing(thing, Vec::new()),
+                name: row.stored_name,
+                project: Some(row.project),
+                size_b: if base.is_some() { 0 } else { row.size_b },
+                created_unix_s: row.created_unix_s,
+                last_use_unix_s: known.last_use(thing).max(row.created_unix_s),
+                held_by: known.holders(thing),
             };
-            let items: Vec<_> = items.iter().filter(|item| !is_held(item)).collect();
-            let doomed = parallel::for_each(items.len(), &|number| self.doom(items[number]))?;
-            let doomed: Vec<_> = doomed.into_iter().flatten().collect();
-            let changes = doomed.iter().flat_map(|doomed| doomed.changes.clone()).collect();
-            self.submit("forget what is collected", changes)?;
-            parallel::for_each_waiting(doomed.len(), &|number| {
-                let Doomed { dir, files, .. } = &doomed[number];
-                if let Some(dir) = dir.as_ref().filter(|dir| dir.is_dir()) {
-                    // Moving a directory needs permission to write to it.
-                    disk::set_mode(dir, 0o755)?;
-                    disk::rename(dir, &stage.join(&number.to_string()), "move away")?;
-                }
-                files.iter().try_for_each(|file| disk::remove_file(file).map(drop))
-            })?;
-            let blobs = doomed.iter().flat_map(|doomed| &doomed.blobs).copied().collect();
-            let own_b = doomed.iter().map(|doomed| doomed.own_b).sum();
-            Ok((doomed.len() as u64, blobs, own_b))
-        })
-    }
-
-    /// What goes with a thing; `None` where it is gone already.
-    fn doom(&self, item: &Item) -> Result<Option<Doomed>, StoreError> {
-        let layout = self.paths();
-        Ok(Some(match item {
-            Item::Thing(thing @ Thing::Output(key), aliases) => {
-                let Some(row) = self.lookup(*key)? else { return Ok(None) };
-                let keys: Vec<_> = [*key].into_iter().chain(aliases.iter().copied()).collect();
-                // The files of one that equals another are the other's.
-                let is_base = row.stored_as == *key;
-                let listing =
-                    self.read_listing(*thing).ok().filter(|_| is_base).unwrap_or_default();
-                Doomed {
-                    changes: keys.iter().map(|key| Change::DropOutput { key: *key }).collect(),
-                    dir: is_base.then(|| layout.output(row.stored_as, &row.stored_name)),
-                    files: keys
-                        .iter()
-                        .flat_map(|key| [layout.meta(*key), layout.log(*key, Ending::Succeeded)])
-                        .collect(),
-                    blobs: listing.files().map(|(_, blob, _)| blob).collect(),
-                    own_b: 0,
-                }
+            match base {
+                Some(base) => aliases.push((key, base, candidate)),
+                None => drop(outputs.insert(key, candidate)),
             }
-            Item::Thing(thing, _) => {
-                let Some(row) = self.tree_row(*thing)? else { return Ok(None) };
-                let listing = self.read_listing(*thing).unwrap_or_default();
-                let mut doomed = Doomed {
-                    changes: vec![Change::DropTree { thing: *thing }],
-                    dir: None,
-                    files: vec![layout.meta_of(*thing)],
-                    blobs: BTreeSet::new(),
-                    own_b: 0,
-                };
-                if let Thing::Layer(name) = *thing {
-                    (doomed.dir, doomed.own_b) = (Some(layout.layer(name)), row.size_b);
-                } else if let Thing::Image(name) = *thing {
-                    doomed.dir = Some(layout.image(name));
-                    doomed.blobs = listing.files().map(|(_, blob, _)| blob).collect();
-                }
-                doomed
+        })?;
+        let mut alone = Vec::new();
+        for (key, of, alias) in aliases {
+            let Some(base) = outputs.get_mut(&of) else {
+                alone.push(alias);
+                continue;
+            };
+            if let Item::Thing(_, keys) = &mut base.item {
+                keys.push(key);
             }
-            Item::Failure(key) => {
-                let log = layout.log(*key, Ending::Failed);
-                Doomed {
-                    changes: vec![Change::DropFailure { key: *key }],
-                    dir: None,
-                    own_b: fs::metadata(&log).map_or(0, |log| log.len()),
-                    files: vec![layout.failure_meta(*key), log],
-                    blobs: BTreeSet::new(),
-                }
-            }
-            Item::Kept(_) => return Ok(None),
-        }))
-    }
-
-    /// Removes those of `blobs` that have no name but their own and that nobody is about to use.
-    pub(crate) fn release(&self, blobs: &BTreeSet<BlobId>) -> Result<Removed, StoreError> {
-        let mut removed = Removed::default();
-        if blobs.is_empty() {
-            return Ok(removed);
+            base.held_by.extend(alias.held_by);
+            base.created_unix_s = base.created_unix_s.max(alias.created_unix_s);
+            base.last_use_unix_s = base.last_use_unix_s.max(alias.last_use_unix_s);
         }
-        let cloned = self.cloned_blobs()?;
-        let blobs: Vec<_> = blobs.iter().filter(|blob| !cloned.contains(blob)).collect();
-        for blobs in blobs.chunks(BLOBS_TOGETHER) {
-            self.pins.while_still(|is_pinned| {
-                let blobs: Vec<_> = blobs.iter().filter(|blob| !is_pinned(***blob)).collect();
-                let there = parallel::for_each(blobs.len(), &|number| {
-                    let file = |variant| names_of(&self.paths().blob(**blobs[number], variant));
-                    Ok::<_, StoreError>(Variant::ALL.map(file))
-                })?;
-                let mut files = Vec::new();
-                let mut unused = Vec::new();
-                for (blob, there) in blobs.into_iter().zip(there) {
-                    if there.iter().flatten().all(|(_, links, _)| *links <= 1) {
-                        unused.push(**blob);
-                    }
-                    files.extend(there.into_iter().flatten().filter(|(_, links, _)| *links <= 1));
-                }
-                removed.blobs += unused.len() as u64;
-                if !unused.is_empty() {
-                    self.submit("forget unused blobs", vec![Change::DropBlobs { blobs: unused }])?;
-                }
-                removed.freed_b += files.iter().map(|(_, _, disk_b)| disk_b).sum::<u64>();
-                parallel::for_each_waiting(files.len(), &|number| {
-                    disk::remove_file(&files[number].0).map(drop)
-                })?;
-                Ok::<_, StoreError>(())
-            })?;
-        }
-        Ok(removed)
-    }
-
-    /// Blobs that source layers share bytes with, where they can; elsewhere none.
-    pub(crate) fn cloned_blobs(&self) -> Result<BTreeSet<BlobId>, StoreError> {
-        let mut cloned = BTreeSet::new();
-        if self.can_share_bytes() {
-            for (thing, _) in self.tree_rows()? {
-                if let (Thing::Layer(_), Ok(listing)) = (thing, self.read_listing(thing)) {
-                    cloned.extend(listing.files().map(|(_, blob, _)| blob));
-                }
-            }
-        }
-        Ok(cloned)
-    }
-
-    /// The names of the roots of each rooted key.
-    fn rooted(&self, now_unix_s: u64) -> Result<BTreeMap<BuildKey, Vec<Holder>>, StoreError> {
-        let mut rooted: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for root in self.live_roots(now_unix_s)? {
-            rooted.entry(root.key).or_default().push(Holder::Root(root.name));
-        }
-        Ok(rooted)
+        Ok(outputs.into_values().chain(alone).collect())
     }
 
     fn uses(&self) -> Result<BTreeMap<[u8; 33], u64>, StoreError> {
@@ -353,10 +154,10 @@ impl Store {
     }
 }
 
-/// A blob's file, how many names it has and how many bytes of disk; `None` where it is not there.
-fn names_of(path: &Path) -> Option<(PathBuf, u64, u64)> {
+/// A blob's file, how many names it has and how many bytes; `None` where it is not there.
+pub(crate) fn names_of(path: &Path) -> Option<(PathBuf, u64, u64)> {
     let facts = fs::symlink_metadata(path).ok()?;
-    Some((path.to_owned(), facts.nlink(), facts.blocks() * 512))
+    Some((path.to_owned(), facts.nlink(), facts.len()))
 }
 
 /// How many bytes the removal of one candidate after another gives back.

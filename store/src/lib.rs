@@ -35,6 +35,7 @@ mod outputs;
 mod parallel;
 mod policy;
 mod rebuild;
+mod removal;
 mod roots;
 mod row;
 mod search;
@@ -53,7 +54,7 @@ mod writer;
 pub use blobs::BlobReader;
 pub use changes::Totals;
 pub use claim::OpenError;
-pub use collect::{Frees, Removed};
+pub use collect::Frees;
 pub use error::StoreError;
 #[cfg(feature = "bench")]
 pub use fill::Filling;
@@ -63,6 +64,7 @@ pub use layout::{Executable, Layout};
 pub use logs::{LogFile, LogReader, LogTail, LogWriter};
 pub use outputs::LookUp;
 pub use policy::{Candidate, Decision, Holder, Item, Policy, Reason, decide};
+pub use removal::Removed;
 pub use roots::{Root, RootKind, RootState};
 pub use row::{
     Ending, FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts, OutputRecord, OutputRow,

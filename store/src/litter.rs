@@ -9,12 +9,12 @@ use std::path::Path;
 
 use kbs_plan::id::{BlobId, BuildKey};
 
-use crate::collect::Removed;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::ingest::Stage;
 use crate::layout::Variant;
 use crate::rebuild::About;
+use crate::removal::Removed;
 use crate::store::Store;
 use crate::thing::Thing;
 
@@ -73,7 +73,7 @@ impl Store {
                 disk::rename(&path, &stage.join(&aside), "move away")?;
             } else {
                 disk::remove_file(&path)?;
-                removed.freed_b += facts.blocks() * 512;
+                removed.freed_b += facts.len();
             }
             removed.things += 1;
         }
@@ -146,6 +146,10 @@ impl Store {
         let blobs = self.paths().blobs();
         for dir in names_in(&blobs)? {
             let dir = blobs.join(dir);
+            // What is no directory is none of ours.
+            if !dir.is_dir() {
+                continue;
+            }
             for name in names_in(&dir)? {
                 let found = name.to_str().and_then(Variant::of_file_name);
                 if let Some((blob, variant)) = found {

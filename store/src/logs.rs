@@ -146,6 +146,12 @@ impl LogWriter {
         Ok(LogFile { path, facts })
     }
 
+    /// An error with the path and what is needed.
+    fn told(&self, needed_b: u64, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        io::Error::new(kind, no_room("write the log", &self.path, needed_b, error))
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.encoder.write_all(bytes)?;
         self.hasher.update(bytes);
@@ -167,18 +173,15 @@ impl Write for LogWriter {
         let room_b =
             usize::try_from(self.limit_b.saturating_sub(self.size_b)).unwrap_or(usize::MAX);
         let (kept, dropped) = bytes.split_at(bytes.len().min(room_b));
-        self.keep(kept).map_err(|error| {
-            let kind = error.kind();
-            io::Error::new(kind, no_room("write the log", &self.path, bytes.len() as u64, error))
-        })?;
+        self.keep(kept).map_err(|error| self.told(bytes.len() as u64, error))?;
         self.dropped_b += dropped.len() as u64;
         Ok(bytes.len())
     }
 
     /// Makes everything written so far readable through [`LogTail`].
     fn flush(&mut self) -> io::Result<()> {
-        self.unflushed_b = 0;
-        self.encoder.flush()
+        let waiting_b = std::mem::take(&mut self.unflushed_b);
+        self.encoder.flush().map_err(|error| self.told(waiting_b, error))
     }
 }
 

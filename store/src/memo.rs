@@ -80,6 +80,8 @@ impl Store {
 
     /// Changes the names in their file, from which they can be read again, and in their table.
     fn change_image_names(&self, change: Change) -> Result<(), StoreError> {
+        // No image is taken away between its name and its row.
+        let _adding = self.locks.add();
         let _one = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names: BTreeMap<_, _> = self.image_names()?.into_iter().collect();
         match &change {

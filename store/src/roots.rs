@@ -2,6 +2,7 @@
 //!
 //! Each is a small file of its own, so that they outlive the database.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::meta::{encode, read_json};
+use crate::policy::Holder;
 use crate::store::Store;
 
 const NAME_MAX_B: usize = 4096;
@@ -51,6 +53,32 @@ pub enum RootState {
     Missing,
     /// Its link is gone or points elsewhere: the next collection forgets it.
     Dead,
+}
+
+/// The roots of each rooted key.
+pub(crate) type Rooted = BTreeMap<BuildKey, Vec<Holder>>;
+
+/// How every root was when it was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Judged(BTreeMap<Root, RootState>);
+
+impl Judged {
+    fn is_dead(&self, root: &Root) -> bool {
+        self.0.get(root) == Some(&RootState::Dead)
+    }
+
+    /// What they keep.
+    pub(crate) fn rooted(&self) -> Rooted {
+        rooted(self.0.keys().filter(|root| !self.is_dead(root)).cloned())
+    }
+}
+
+fn rooted(roots: impl IntoIterator<Item = Root>) -> Rooted {
+    let mut rooted = Rooted::new();
+    for root in roots {
+        rooted.entry(root.key).or_default().push(Holder::Root(root.name));
+    }
+    rooted
 }
 
 impl Store {
@@ -115,18 +143,26 @@ impl Store {
         Ok(if is_alive { RootState::Alive } else { RootState::Dead })
     }
 
-    /// Forgets the roots whose links are gone; returns the others.
-    pub(crate) fn live_roots(&self, now_unix_s: u64) -> Result<Vec<Root>, StoreError> {
+    /// Looks at every root. Links may lie where a look takes for ever, so nothing may be locked.
+    pub(crate) fn judge_roots(&self, now_unix_s: u64) -> Result<Judged, StoreError> {
+        let roots = self.roots()?.into_iter();
+        let judge = |root: Root| Ok((root.clone(), self.root_state(&root, now_unix_s)?));
+        Ok(Judged(roots.map(judge).collect::<Result<_, StoreError>>()?))
+    }
+
+    /// What roots keep now, when nobody can add one. Those that were dead when they were judged, and
+    /// have not been made again since, are forgotten.
+    pub(crate) fn rooted_now(&self, judged: &Judged) -> Result<Rooted, StoreError> {
         let mut live = Vec::new();
         for root in self.roots()? {
-            if self.root_state(&root, now_unix_s)? == RootState::Dead {
+            if judged.is_dead(&root) {
                 tracing::info!(root = root.name, build.key = %root.key, "its link is gone");
                 self.remove_root(&root.name)?;
             } else {
                 live.push(root);
             }
         }
-        Ok(live)
+        Ok(rooted(live))
     }
 
     fn root_file(&self, name: &str) -> PathBuf {

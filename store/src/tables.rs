@@ -5,6 +5,7 @@
 //! | `schema`         | `"version"`                      | `u64`                          |
 //! | `outputs/v2`     | `Col<Build>`, 32 B               | [`IndexRow`](crate::IndexRow)  |
 //! | `contents/v1`    | `Col<Content>`, 32 B             | `Col<Build>`                   |
+//! | `aliases/v1`     | two `Col<Build>`: base, alias    | nothing                        |
 //! | `blobs/v1`       | `Col<Blob>`, 32 B                | size in bytes, `u64`           |
 //! | `layers/v1`      | a layer's name, 32 B             | [`TreeRow`](crate::TreeRow)    |
 //! | `images/v1`      | SHA-256 of the manifest, 32 B    | [`TreeRow`](crate::TreeRow)    |
@@ -34,6 +35,8 @@ pub(crate) const OUTPUTS: TableDefinition<'_, Col<Build>, &[u8]> =
     TableDefinition::new("outputs/v2");
 pub(crate) const CONTENTS: TableDefinition<'_, Col<Content>, Col<Build>> =
     TableDefinition::new("contents/v1");
+pub(crate) const ALIASES: TableDefinition<'_, (Col<Build>, Col<Build>), ()> =
+    TableDefinition::new("aliases/v1");
 pub(crate) const BLOBS: TableDefinition<'_, Col<Blob>, u64> = TableDefinition::new("blobs/v1");
 pub(crate) const LAYERS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("layers/v1");
 pub(crate) const IMAGES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("images/v1");

@@ -1,6 +1,6 @@
 //! What the store keeps, can lend, and collects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,8 +114,9 @@ impl Leases {
         Lease { leases: self.0.clone(), thing }
     }
 
-    pub(crate) fn holds(&self, thing: Thing) -> bool {
-        self.0.lock().contains_key(&thing)
+    /// Everything that is held now.
+    pub(crate) fn all(&self) -> BTreeSet<Thing> {
+        self.0.lock().keys().copied().collect()
     }
 
     /// Runs `work`, which is told what is held, while nobody can take a lease.
@@ -177,11 +178,11 @@ mod tests {
         let leases = Leases::default();
         let (a, b) = (Thing::Layer([1; 32]), Thing::Image([1; 32]));
         let (first, second) = (leases.take(a), leases.take(a));
-        assert!(leases.holds(a) && !leases.holds(b));
+        assert!(leases.all().contains(&a) && !leases.all().contains(&b));
         drop(first);
         assert!(leases.while_still(|held| held(a) && !held(b)));
         drop(second);
-        assert!(!leases.holds(a));
+        assert!(leases.all().is_empty());
     }
 
     #[test]

@@ -131,6 +131,11 @@ impl Writer {
         lock(&self.notes).uses.get(&thing).copied().unwrap_or(0)
     }
 
+    /// All last uses that are noted and perhaps not written.
+    pub(crate) fn noted_uses(&self) -> BTreeMap<Thing, u64> {
+        lock(&self.notes).uses.clone()
+    }
+
     pub(crate) fn has_notes(&self) -> bool {
         let notes = lock(&self.notes);
         !notes.uses.is_empty() || !notes.jobs.is_empty()

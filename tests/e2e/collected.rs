@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::lab::{Answer, Delivered, Lab, answer, names, read};
-use crate::processes::until;
+use crate::processes::{is_alive, kill, until};
 
 /// Longer than what tells one last use from another.
 const A_MOMENT: Duration = Duration::from_millis(1100);
@@ -245,8 +245,17 @@ fn configure(lab: &Lab, text: &str) -> PathBuf {
 
 #[test]
 fn a_collection_begins_by_itself_where_too_little_is_free() {
+    begins_by_itself("[gc]\nmin-free = '10000T'\n");
+}
+
+#[test]
+fn a_collection_begins_by_itself_where_the_store_is_too_large() {
+    begins_by_itself("[gc]\nmax-size = '1K'\nmin-free = 0\n");
+}
+
+fn begins_by_itself(config: &str) {
     let (lab, repo) = (Lab::new(), fx());
-    let config = configure(&lab, "[gc]\nmin-free = '10000T'\n");
+    let config = configure(&lab, config);
     answer(lab.kbs().env("KBS_CONFIG", &config).args(["daemon", "start"])).done();
     let link = lab.dir().join("result");
     let kept = build(&lab, &repo, "kept", &["--out-link", link.to_str().unwrap()]);
@@ -275,10 +284,9 @@ fn what_killed_work_has_left_is_swept_by_the_next_daemon_and_by_an_explicit_coll
     assert!(!first.exists() && built.path.exists());
 
     let second = litter("cd");
-    crate::processes::kill(lab.daemon_pid());
-    until("the daemon is gone", Duration::from_secs(10), || {
-        lab.run(["daemon", "status"]).code == Some(3)
-    });
+    let daemon = lab.daemon_pid();
+    kill(daemon);
+    until("the daemon is gone", Duration::from_secs(10), || !is_alive(daemon));
     lab.run(["ls"]).done();
     until("the next one has swept", Duration::from_secs(20), || !second.exists());
     assert_eq!(keys(&lab), [built.key].into());

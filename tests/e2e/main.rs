@@ -9,6 +9,7 @@ mod degraded;
 mod deliver;
 mod equal;
 mod failed;
+mod fulldisk;
 mod heavy;
 mod hostile;
 mod killed;

@@ -283,10 +283,10 @@ fn take(
     let going: Vec<_> = going.map(|decision| &decision.candidate).collect();
     let (all, mut done) = (going.len(), 0);
     let mut removed = Removed::default();
-    let (mut items, mut of_store) = (Vec::new(), 0);
+    let mut of_store = Vec::new();
     for candidate in going {
         let Some(name) = kept_name(&candidate.item) else {
-            items.push(candidate.item.clone());
+            of_store.push(candidate);
             continue;
         };
         progress("remove", done, all)?;
@@ -297,12 +297,29 @@ fn take(
     }
     // Trees that somebody has come to use, or that came themselves, stay with what they need.
     let _needed = kept::hold_needs(engine)?;
-    for items in items.chunks(TOGETHER) {
-        progress("remove", done + of_store, all)?;
-        removed += engine.store.remove(items, now_unix_s)?;
-        of_store += items.len();
+    for candidates in of_store.chunks(TOGETHER) {
+        progress("remove", done, all)?;
+        let mut items = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            if !is_used_since(engine, candidate)? {
+                items.push(candidate.item.clone());
+            }
+        }
+        removed += engine.store.remove(&items, now_unix_s)?;
+        done += candidates.len();
     }
     Ok(removed)
+}
+
+/// Whether somebody was handed something after it was judged: then it was judged wrongly.
+fn is_used_since(engine: &Engine, candidate: &Candidate) -> Result<bool, Problem> {
+    let Item::Thing(thing, aliases) = &candidate.item else { return Ok(false) };
+    for thing in aliases.iter().map(|key| Thing::Output(*key)).chain([*thing]) {
+        if engine.store.last_use(thing)? > candidate.last_use_unix_s {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Forgets our notes of images that are gone.

@@ -38,7 +38,8 @@ impl Selection {
             let contents = self.read_all(steps, progress);
             // Where writing failed, reading only says that nobody listens.
             writer.join().expect("the writer does not panic").and(contents)
-        })?;
+        });
+        let contents = contents.map_err(|error| self.without_room(root, error))?;
         // Only now, since what is made in a directory changes its time.
         let stamp = |path: &Path| open_directory(CWD, path).and_then(|dir| stamp_directory(&dir));
         let directories = self.picks.paths.iter().filter(|(_, pick)| **pick == Pick::Directory);
@@ -47,6 +48,27 @@ impl Selection {
         }
         stamp(root).map_err(|source| failed("", source))?;
         Ok(contents)
+    }
+
+    /// Tells what a full disk lacks; other errors are as they were.
+    fn without_room(&self, place: &Path, error: HostError) -> HostError {
+        match error {
+            HostError::File { path, source }
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                let files = self.picks.paths.iter().filter(|(_, pick)| **pick == Pick::File);
+                let size_b = |path: &RelPath| {
+                    let facts = self.picks.host.full(path.as_str()).metadata();
+                    facts.map_or(0, |facts| facts.len())
+                };
+                let needed_b = files.map(|(path, _)| size_b(path)).sum();
+                HostError::NoSpace { path, place: place.to_owned(), needed_b, source }
+            }
+            other => other,
+        }
     }
 
     fn read_all<'a>(

@@ -87,6 +87,21 @@ pub enum HostError {
         #[from]
         source: PathError,
     },
+    /// The image does not fit.
+    #[error(
+        "no space left to copy `/{path}` of this host to {}: the image needs {needed_b} bytes in all",
+        place.display()
+    )]
+    NoSpace {
+        /// The file, relative to the root.
+        path: String,
+        /// Where the image is put together.
+        place: PathBuf,
+        /// Bytes of all its files.
+        needed_b: u64,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A file of the host cannot be read or copied.
     #[error("cannot copy `/{path}` of this host")]
     File {
@@ -117,6 +132,9 @@ impl Help for HostError {
             Self::NoPackage { name } => Some(format!("install it: `apt install {name}`")),
             Self::NoLibrary { .. } => {
                 Some("give the program's directory to the linker with an rpath, or take it from a package".to_owned())
+            }
+            Self::NoSpace { place, .. } => {
+                Some(format!("free space on the disk or quota that holds {}", place.display()))
             }
             Self::Name { .. } | Self::File { .. } => None,
         }

@@ -89,7 +89,9 @@ struct Life {
     outputs: BTreeMap<BuildKey, Known>,
     layers: BTreeMap<u8, u64>,
     roots: BTreeMap<String, BuildKey>,
-    links: BTreeMap<u8, BuildKey>,
+    /// Links that are there, and those that are gone: what each kept, and since when.
+    links: BTreeMap<u8, (BuildKey, u64)>,
+    cut: BTreeMap<u8, (BuildKey, u64)>,
 }
 
 fn key(name: u8) -> BuildKey {
@@ -116,6 +118,7 @@ impl Life {
             layers: BTreeMap::new(),
             roots: BTreeMap::new(),
             links: BTreeMap::new(),
+            cut: BTreeMap::new(),
         }
     }
 
@@ -159,6 +162,7 @@ impl Life {
                     && known.keys.insert(record.key)
                 {
                     known.used = known.used.max(record.created_unix_s);
+                    known.created = known.created.max(record.created_unix_s);
                 }
             }
             Step::Touch(name) => {
@@ -187,8 +191,9 @@ impl Life {
             }
             Step::Link(name) => self.make_link(name),
             Step::Unlink(name) => {
-                if self.links.remove(&name).is_some() {
+                if let Some(link) = self.links.remove(&name) {
                     fs::remove_file(self.link(name)).unwrap();
+                    self.cut.insert(name, link);
                 }
             }
             Step::Lease(name) => {
@@ -231,12 +236,16 @@ impl Life {
             created_unix_s: self.now,
         };
         self.store().add_root(&root).unwrap();
-        self.links.insert(name, key(name));
+        self.cut.remove(&name);
+        self.links.insert(name, (key(name), self.now));
     }
 
     fn is_held(&self, known: &Known) -> bool {
         known.keys.iter().any(|key| {
-            let is_rooted = self.roots.values().chain(self.links.values()).any(|root| root == key);
+            // A link may come for a minute after its root.
+            let cut = self.cut.values().filter(|(_, since)| self.now - since < 60);
+            let links = self.links.values().chain(cut).map(|(root, _)| root);
+            let is_rooted = self.roots.values().chain(links).any(|root| root == key);
             is_rooted || self.leases.keys().any(|name| self::key(*name) == *key)
         })
     }

@@ -70,39 +70,6 @@ fn flip(path: &Path) {
     overwrite(path, &bytes);
 }
 
-/// "What a root … holds stays", and "a collection asks for them once more at the moment of removal".
-#[test]
-fn r01_an_alias_that_is_rooted_after_the_decision_keeps_its_files() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let base = commit(&store, "mcu");
-    let items: Vec<_> = store.candidates(17).unwrap().into_iter().map(|it| it.item).collect();
-    // `kbs realize --out-link` of another commit with the same content, while the collection runs.
-    let mut again = record("again");
-    again.content = base.record.content;
-    let alias = store.alias(&again, base.record.key).unwrap();
-    let (name, kind) = ("printer".to_owned(), RootKind::Named);
-    store.add_root(&Root { name, kind, key: again.key, created_unix_s: 17 }).unwrap();
-    let _lease = store.lease(Thing::Output(again.key));
-
-    let removed = store.remove(&items, 17).unwrap();
-    assert_eq!(removed.things, 0, "a rooted and leased output was taken: {removed:?}");
-    assert!(store.output_path(&alias).exists());
-}
-
-/// "What … an image's name … holds stays": nobody asks again at the moment of removal.
-#[test]
-fn r02_an_image_that_is_named_after_the_decision_stays() {
-    let lab = Lab::new();
-    let store = lab.open();
-    image(&store, [1; 32], &[("bin/cc", b"compiler")]);
-    let items: Vec<_> = store.candidates(17).unwrap().into_iter().map(|it| it.item).collect();
-    let digest = Thing::Image([1; 32]).to_string();
-    store.set_image_name("arm", &digest).unwrap();
-    store.remove(&items, 17).unwrap();
-    assert!(store.paths().rootfs([1; 32]).exists(), "`arm` stands for an image that is gone");
-}
-
 /// A process that has no more file descriptors knows nothing of an output, and drops it.
 #[test]
 fn r03_a_process_without_descriptors_drops_no_sound_output() {
@@ -229,51 +196,6 @@ fn r07_a_sound_image_with_an_empty_file_has_no_findings() {
     assert_eq!(findings(&store, Repair::No), []);
 }
 
-/// `candidates` waits for leases inside of a read of the database; a removal writes to the database
-/// while it holds the leases; `verify` begins with the database for itself.
-#[test]
-fn r08_collections_and_verifications_do_not_wait_for_each_other_for_ever() {
-    let lab = Lab::new();
-    let store = Arc::new(lab.open());
-    for number in 0..20 {
-        commit(&store, &format!("mcu-{number}"));
-    }
-    let until = Instant::now() + Duration::from_secs(8);
-    let forget = {
-        let store = Arc::clone(&store);
-        thread::spawn(move || {
-            while Instant::now() < until {
-                super::history::fail(&store, record("broken").key, "x\n");
-                // What a repair does.
-                store.discard(&[Item::Failure(record("broken").key)]).unwrap();
-            }
-        })
-    };
-    let list = {
-        let store = Arc::clone(&store);
-        thread::spawn(move || {
-            while Instant::now() < until {
-                store.candidates(17).unwrap();
-            }
-        })
-    };
-    let check = {
-        let store = Arc::clone(&store);
-        thread::spawn(move || {
-            while Instant::now() < until {
-                store.db.check().unwrap();
-            }
-        })
-    };
-    let threads = [forget, list, check];
-    let given_up = until + Duration::from_secs(20);
-    while !threads.iter().all(thread::JoinHandle::is_finished) {
-        let still: Vec<_> = threads.iter().map(thread::JoinHandle::is_finished).collect();
-        assert!(Instant::now() < given_up, "[removal, list, check] have ended: {still:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 /// "What … running work holds stays": the directory of a layer goes from under a build that holds it
 /// as soon as another request finds one of its files damaged.
 #[test]
@@ -374,32 +296,6 @@ fn r14_one_image_can_be_adopted_twice_at_once() {
     }
 }
 
-/// A collection that forgets a dead root takes the one of the same name that was just made.
-#[test]
-fn r15_a_root_that_is_made_again_while_a_collection_lists_stays() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    let root = |number: usize, created_unix_s| Root {
-        name: format!("/nowhere/result-{number}"),
-        kind: RootKind::Link,
-        key: row.record.key,
-        created_unix_s,
-    };
-    const COUNT: usize = 200;
-    let now = 1_000_000;
-    let mut lost = 0;
-    for _ in 0..5 {
-        (0..COUNT).for_each(|number| store.add_root(&root(number, 17)).unwrap());
-        thread::scope(|scope| {
-            scope.spawn(|| store.candidates(now).unwrap());
-            (0..COUNT).for_each(|number| store.add_root(&root(number, now)).unwrap());
-        });
-        lost += COUNT - store.roots().unwrap().len();
-    }
-    assert_eq!(lost, 0, "roots that were reported as made are gone");
-}
-
 /// "The daemon by itself after it was killed": unless somebody made the index again in between.
 #[test]
 fn r16_after_a_kill_the_litter_is_still_to_be_swept_when_the_index_was_made_again() {
@@ -408,29 +304,6 @@ fn r16_after_a_kill_the_litter_is_still_to_be_swept_when_the_index_was_made_agai
     fs::write(lab.state.join("open"), "").unwrap();
     drop(Store::open_rebuilt(&lab.state).unwrap());
     assert!(lab.open().was_left_open(), "nobody swept, and nobody will");
-}
-
-/// "So do the newest `keep` of each project": the build of the newest commit is an alias.
-#[test]
-fn r17_the_newest_build_of_a_project_is_kept_when_it_equals_an_older_one() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let base = commit(&store, "mcu");
-    let mut later = record("later");
-    later.created_unix_s += 10;
-    let tree = firmware(&store, "later");
-    store.commit(&later, &tree, None).unwrap();
-    let mut newest = record("newest");
-    newest.content = base.record.content;
-    newest.created_unix_s += 20;
-    store.alias(&newest, base.record.key).unwrap();
-    let policy = Policy { everything: true, keep: 1, ..Policy::default() };
-    let now = newest.created_unix_s + 1;
-    let candidates = store.candidates(now).unwrap();
-    let decided = decide(candidates, &policy, now, 0, &mut |_| 0);
-    let goes: BTreeMap<_, _> =
-        decided.into_iter().map(|it| (it.candidate.name.clone(), it.reason.goes())).collect();
-    assert!(!goes["mcu"], "the newest build of the project goes: {goes:?}");
 }
 
 /// "The disk is full: … `kbs gc`."
@@ -498,56 +371,6 @@ fn r20_a_damaged_row_does_not_end_a_sweep() {
     assert!(swept.is_ok(), "{:?}", swept.unwrap_err());
 }
 
-/// `kbs gc --dry-run` asks for the candidates.
-#[test]
-fn r21_to_list_what_could_go_changes_nothing() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    let (name, kind) = ("/not/mounted/result".to_owned(), RootKind::Link);
-    store.add_root(&Root { name, kind, key: row.record.key, created_unix_s: 17 }).unwrap();
-    store.candidates(1_000_000).unwrap();
-    assert_eq!(store.roots().unwrap().len(), 1, "a dry run has forgotten a root");
-}
-
-/// A dry run tells what a run does.
-#[test]
-fn r22_a_dry_run_and_a_run_count_the_same_bytes() {
-    let lab = Lab::new();
-    let store = lab.open();
-    commit(&store, "mcu");
-    let candidates = store.candidates(17).unwrap();
-    let mut frees = store.frees();
-    let told_b: u64 = candidates.iter().map(|it| frees.with(it)).sum();
-    let items: Vec<_> = candidates.into_iter().map(|it| it.item).collect();
-    let removed = store.remove(&items, 17).unwrap();
-    assert_eq!(told_b, removed.freed_b);
-}
-
-/// While things are taken out, everybody who wants a lease waits: also for the reading of listings.
-#[test]
-fn r23_a_removal_does_not_keep_others_from_leases_for_long() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let files: Vec<_> = (0..40_000).map(|it| format!("usr/lib/some/where/file-{it}")).collect();
-    let files: Vec<(&str, &[u8])> = files.iter().map(|it| (it.as_str(), b"x".as_slice())).collect();
-    image(&store, [1; 32], &files);
-    let ended = AtomicBool::new(false);
-    let mut longest = Duration::ZERO;
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            store.remove(&[Item::Thing(Thing::Image([1; 32]), Vec::new())], 17).unwrap();
-            ended.store(true, Ordering::SeqCst);
-        });
-        while !ended.load(Ordering::SeqCst) {
-            let begun = Instant::now();
-            drop(store.lease(Thing::Layer([9; 32])));
-            longest = longest.max(begun.elapsed());
-        }
-    });
-    assert!(longest < Duration::from_millis(100), "a lease took {longest:?}");
-}
-
 /// Readers and writers of the store wait for an import as soon as a collection wants to begin.
 #[test]
 fn r24_a_commit_does_not_wait_for_an_import() {
@@ -574,23 +397,6 @@ fn r24_a_commit_does_not_wait_for_an_import() {
     });
 }
 
-/// What nobody can ask for any more, and what takes room, can be collected.
-#[test]
-fn r25_an_alias_without_its_output_can_be_collected() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let base = commit(&store, "mcu");
-    let items: Vec<_> = store.candidates(17).unwrap().into_iter().map(|it| it.item).collect();
-    let mut again = record("again");
-    again.content = base.record.content;
-    store.alias(&again, base.record.key).unwrap();
-    store.remove(&items, 17).unwrap();
-    let items: Vec<_> = store.candidates(17).unwrap().into_iter().map(|it| it.item).collect();
-    store.remove(&items, 17).unwrap();
-    store.sweep().unwrap();
-    assert_eq!(store.totals().unwrap().outputs, 0, "a row that nothing takes away");
-}
-
 /// Rows of any record can be written, or the record is refused before anything is.
 #[test]
 fn r26_a_project_with_a_long_name_is_refused_and_stops_no_rebuild() {
@@ -605,18 +411,6 @@ fn r26_a_project_with_a_long_name_is_refused_and_stops_no_rebuild() {
     fs::remove_file(lab.state.join("kbs.redb")).unwrap();
     let opened = Store::open(&lab.state);
     assert!(opened.is_ok(), "{:?}; the commit said {told:?}", opened.unwrap_err());
-}
-
-/// What a dropped output leaves counts against `max-size`, and only a sweep takes it: collections that
-/// begin by themselves do not sweep.
-#[test]
-fn r27_a_dropped_output_gives_its_room_back_without_a_sweep() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    flip(&store.output_path(&row).join("dict"));
-    while store.output(row.record.key).unwrap().found().is_some() {}
-    assert_eq!(store.totals().unwrap().blobs_b, 0, "bytes that no candidate can free");
 }
 
 /// A failure that comes again while the logs are read is not damaged.
@@ -683,23 +477,6 @@ fn r30_sizes_of_damaged_rows_do_not_overflow() {
         .unwrap();
     let seen = store.verify(Scope::Whole, Repair::No, &mut |_| true);
     assert!(seen.is_ok(), "{:?}", seen.unwrap_err());
-}
-
-/// Nothing outside of the state directory is ever changed.
-#[test]
-fn r31_a_planted_link_lets_nothing_outside_be_changed() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let row = commit(&store, "mcu");
-    let outside = lab.state.parent().unwrap().join("private");
-    fs::create_dir(&outside).unwrap();
-    fs::set_permissions(&outside, fs::Permissions::from_mode(0o700)).unwrap();
-    let place = store.output_path(&row);
-    crate::remove_tree(&place).unwrap();
-    std::os::unix::fs::symlink(&outside, &place).unwrap();
-    store.remove(&[Item::Thing(Thing::Output(row.record.key), Vec::new())], 17).unwrap();
-    let mode = fs::metadata(&outside).unwrap().mode() & 0o777;
-    assert_eq!(mode, 0o700, "a private directory is {mode:o} now");
 }
 
 /// Sources of an older layout are in use by kept work trees.

@@ -46,7 +46,7 @@ fn full(store: &Store) -> OutputRow {
 }
 
 /// Puts an unpacked image into its place, as the image room does.
-fn image(store: &Store, name: [u8; 32], files: &[(&str, &str)]) {
+pub(super) fn image(store: &Store, name: [u8; 32], files: &[(&str, &str)]) {
     let top = store.paths().rootfs(name);
     for (name, text) in files {
         let place = top.join(name);

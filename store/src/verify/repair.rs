@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use kbs_plan::id::BuildKey;
 use kbs_plan::tree::Entry;
 
 use super::{BlobFile, Damage, Finding, Job, Looked, Repair, Subject, Verified, read_all};
@@ -183,19 +182,5 @@ impl Store {
         };
         let removed = self.discard(&[Item::Thing(thing, aliases)])?;
         Ok(if removed > 0 { "forgotten" } else { "in use, and left" })
-    }
-
-    /// The other keys that an output is that of, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Txn`].
-    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
-        let mut aliases = Vec::new();
-        self.each_output(&mut |alias, row| {
-            if row.stored_as == key && alias != key {
-                aliases.push(alias);
-            }
-        })?;
-        Ok(aliases)
     }
 }

@@ -119,8 +119,14 @@ fn the_victim() {
     sched_setaffinity(None, &one).unwrap();
     match part {
         Part::Scenario => play(state),
-        Part::Open => attempt(0, || Ok(drop(Store::open(state)?))),
-        Part::Rebuild => attempt(0, || Ok(drop(Store::open_rebuilt(state)?))),
+        Part::Open => attempt(0, || {
+            let _: () = drop(Store::open(state)?);
+            Ok(())
+        }),
+        Part::Rebuild => attempt(0, || {
+            let _: () = drop(Store::open_rebuilt(state)?);
+            Ok(())
+        }),
         Part::Crowd => unreachable!("it is elsewhere"),
     }
     say("ended");
