@@ -1,36 +1,36 @@
 //! What a collection could take, what holds it, and what its removal would give back.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Entry;
 use redb::ReadableTable as _;
 
 use crate::error::StoreError;
-use crate::index::TreeRow;
+use crate::index::{IndexRow, TreeRow};
 use crate::layout::{Executable, Purpose, Variant};
 use crate::policy::{Candidate, Holder, Item};
 use crate::roots::Rooted;
 use crate::row::Ending;
 use crate::store::Store;
-use crate::tables::{IMAGES, LAYERS, USES};
+use crate::tables::{IMAGES, LAYERS, OUTPUTS, USES};
 use crate::thing::Thing;
 
 /// What holds things and when they were used, all asked for before the rows are read.
 struct Known {
     rooted: Rooted,
     leased: BTreeSet<Thing>,
-    uses: BTreeMap<[u8; 33], u64>,
     noted: BTreeMap<Thing, u64>,
 }
 
 impl Known {
-    fn last_use(&self, thing: Thing) -> u64 {
-        let written = self.uses.get(&thing.to_bytes()).copied().unwrap_or(0);
-        written.max(self.noted.get(&thing).copied().unwrap_or(0))
+    fn noted_use(&self, thing: Thing) -> u64 {
+        self.noted.get(&thing).copied().unwrap_or(0)
     }
 
     fn holders(&self, thing: Thing) -> Vec<Holder> {
@@ -43,6 +43,29 @@ impl Known {
     }
 }
 
+/// How the key of an output compares with another one.
+fn compare(output: &Candidate, other: BuildKey) -> Ordering {
+    match output.item {
+        Item::Thing(thing, _) => thing.cmp(&Thing::Output(other)),
+        Item::Failure(_) | Item::Kept(_) => Ordering::Greater,
+    }
+}
+
+/// Each name once.
+#[derive(Default)]
+struct Names(BTreeSet<Arc<str>>);
+
+impl Names {
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.0.insert(Arc::clone(&name));
+        name
+    }
+}
+
 impl Store {
     /// Everything in the store that a collection could take, with what holds it.
     ///
@@ -52,18 +75,17 @@ impl Store {
         let known = Known {
             rooted: self.judge_roots(now_unix_s)?.rooted(),
             leased: self.leases.all(),
-            uses: self.uses()?,
             noted: self.writer.noted_uses(),
         };
         let mut candidates = self.output_candidates(&known)?;
         for (thing, row) in self.tree_rows()? {
             candidates.push(Candidate {
                 item: Item::Thing(thing, Vec::new()),
-                name: thing.to_string(),
+                name: thing.to_string().into(),
                 project: None,
                 size_b: row.size_b,
                 created_unix_s: row.created_unix_s,
-                last_use_unix_s: known.last_use(thing).max(row.created_unix_s),
+                last_use_unix_s: self.last_use(thing)?.max(row.created_unix_s),
                 held_by: known.holders(thing),
             });
         }
@@ -72,7 +94,7 @@ impl Store {
             let log = fs::metadata(self.paths().log(key, Ending::Failed));
             candidates.push(Candidate {
                 item: Item::Failure(key),
-                name: row.record.name,
+                name: row.record.name.into(),
                 project: None,
                 size_b: log.map_or(0, |log| log.len()),
                 created_unix_s: row.record.created_unix_s,
@@ -86,32 +108,36 @@ impl Store {
     /// Every output directory with all keys that it is the output of, and every key whose directory is
     /// gone.
     fn output_candidates(&self, known: &Known) -> Result<Vec<Candidate>, StoreError> {
-        let mut outputs: BTreeMap<BuildKey, Candidate> = BTreeMap::new();
+        // In the order of their keys, with everything that a million of them can share.
+        let mut outputs: Vec<Candidate> = Vec::new();
         let mut aliases = Vec::new();
+        let mut names = Names::default();
         // Inside a read, nothing may be waited for: not even a lock.
-        self.each_output(&mut |key, row| {
+        self.each_output_with_use(&mut |key, row, last_use_unix_s| {
             let thing = Thing::Output(key);
             let base = (row.stored_as != key).then_some(row.stored_as);
+            let last_use_unix_s = last_use_unix_s.max(known.noted_use(thing));
             let candidate = Candidate {
                 item: Item::Thing(thing, Vec::new()),
-                name: row.stored_name,
-                project: Some(row.project),
+                name: names.shared(&row.stored_name),
+                project: Some(names.shared(&row.project)),
                 size_b: if base.is_some() { 0 } else { row.size_b },
                 created_unix_s: row.created_unix_s,
-                last_use_unix_s: known.last_use(thing).max(row.created_unix_s),
+                last_use_unix_s: last_use_unix_s.max(row.created_unix_s),
                 held_by: known.holders(thing),
             };
             match base {
                 Some(base) => aliases.push((key, base, candidate)),
-                None => drop(outputs.insert(key, candidate)),
+                None => outputs.push(candidate),
             }
         })?;
         let mut alone = Vec::new();
         for (key, of, alias) in aliases {
-            let Some(base) = outputs.get_mut(&of) else {
+            let Ok(place) = outputs.binary_search_by(|output| compare(output, of)) else {
                 alone.push(alias);
                 continue;
             };
+            let base = &mut outputs[place];
             if let Item::Thing(_, keys) = &mut base.item {
                 keys.push(key);
             }
@@ -119,17 +145,36 @@ impl Store {
             base.created_unix_s = base.created_unix_s.max(alias.created_unix_s);
             base.last_use_unix_s = base.last_use_unix_s.max(alias.last_use_unix_s);
         }
-        Ok(outputs.into_values().chain(alone).collect())
+        outputs.extend(alone);
+        Ok(outputs)
     }
 
-    fn uses(&self) -> Result<BTreeMap<[u8; 33], u64>, StoreError> {
-        self.db.read("read last uses", |txn| {
-            let mut uses = BTreeMap::new();
-            for row in txn.open_table(USES)?.iter()? {
-                let (thing, used_unix_s) = row?;
-                uses.insert(*thing.value(), used_unix_s.value());
+    /// Shows every output's row with its last use, as far as rows tell; in the order of their keys.
+    fn each_output_with_use(
+        &self,
+        show: &mut dyn FnMut(BuildKey, IndexRow, u64),
+    ) -> Result<(), StoreError> {
+        self.db.read("list the outputs", |txn| {
+            let uses = txn.open_table(USES)?;
+            // Both tables are in the order of the keys, so they are gone through side by side.
+            let mut uses = uses.iter()?;
+            let mut ahead = uses.next().transpose()?;
+            for row in txn.open_table(OUTPUTS)?.iter()? {
+                let (key, bytes) = row?;
+                let key = key.value();
+                let wanted = Thing::Output(key).to_bytes();
+                while ahead.as_ref().is_some_and(|(thing, _)| *thing.value() < wanted) {
+                    ahead = uses.next().transpose()?;
+                }
+                let used = ahead.as_ref().filter(|(thing, _)| *thing.value() == wanted);
+                match IndexRow::decode(bytes.value()) {
+                    Ok(row) => show(key, row, used.map_or(0, |(_, used)| used.value())),
+                    Err(error) => {
+                        tracing::warn!(build.key = %key, %error, "an output's row is skipped");
+                    }
+                }
             }
-            Ok(uses)
+            Ok(())
         })
     }
 

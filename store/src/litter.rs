@@ -54,7 +54,9 @@ impl Store {
     ) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
         let mut suspects = Vec::new();
-        for name in names_in(dir)? {
+        // One by one: there may be millions.
+        for entry in fs::read_dir(dir).at("list", dir)? {
+            let name = entry.at("list", dir)?.file_name();
             if !self.is_ours(&name, is_named)? {
                 suspects.push(name);
             }

@@ -8,7 +8,7 @@ use kbs_plan::id::{BuildKey, ContentKey};
 use kbs_plan::tree::Tree;
 use redb::ReadableTable as _;
 
-use crate::changes::Change;
+use crate::changes::{Change, all_of};
 use crate::check::glance;
 use crate::checkout::check_out;
 use crate::database::TxnError;
@@ -22,7 +22,7 @@ use crate::meta::{OutputMeta, Unsound};
 use crate::row::{Ending, LogFacts, OutputRecord, OutputRow, RowError, StoredAs};
 use crate::store::Store;
 use crate::sweep::remove_tree;
-use crate::tables::{CONTENTS, OUTPUTS};
+use crate::tables::{ALIASES, CONTENTS, OUTPUTS};
 use crate::thing::Thing;
 
 const NAME_MAX: usize = 100;
@@ -241,13 +241,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Txn`].
     pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
-        let mut aliases = Vec::new();
-        self.each_output(&mut |alias, row| {
-            if row.stored_as == key && alias != key {
-                aliases.push(alias);
+        self.db.read("list the other keys of an output", |txn| {
+            let mut aliases = Vec::new();
+            for row in txn.open_table(ALIASES)?.range(all_of(key))? {
+                aliases.push(row?.0.value().1);
             }
-        })?;
-        Ok(aliases)
+            Ok(aliases)
+        })
     }
 
     /// The listing of an output's tree, verified.

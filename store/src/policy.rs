@@ -1,6 +1,7 @@
 //! What a collection takes and what it leaves: a function of what is there and what was asked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kbs_plan::id::BuildKey;
 
@@ -38,9 +39,9 @@ pub struct Candidate {
     /// What.
     pub item: Item,
     /// What people call it.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its project, for outputs.
-    pub project: Option<String>,
+    pub project: Option<Arc<str>>,
     /// Sum of the sizes of its files, in bytes.
     pub size_b: u64,
     /// When it was made, in Unix seconds.
@@ -100,6 +101,9 @@ pub struct Decision {
     pub reason: Reason,
 }
 
+/// After so many candidates, the memory of those before is given back.
+const SHRUNK_EVERY: usize = 1 << 14;
+
 /// Decides over all candidates, least recently used first; `on_disk_b` is what they need together, and
 /// `frees` says how many bytes the removal of one gives back after those before it.
 pub fn decide(
@@ -109,12 +113,10 @@ pub fn decide(
     on_disk_b: u64,
     frees: &mut dyn FnMut(&Candidate) -> u64,
 ) -> Vec<Decision> {
-    candidates.sort_by(|a, b| {
-        (a.last_use_unix_s, a.created_unix_s, &a.item).cmp(&(
-            b.last_use_unix_s,
-            b.created_unix_s,
-            &b.item,
-        ))
+    // Backwards, because they are taken off the end.
+    candidates.sort_unstable_by(|a, b| {
+        let age = |it: &Candidate| (it.last_use_unix_s, it.created_unix_s);
+        (age(b), &b.item).cmp(&(age(a), &a.item))
     });
     let newest = newest(&candidates, policy.keep);
     let excess_b = policy.max_size_b.map_or(0, |max_b| on_disk_b.saturating_sub(max_b));
@@ -122,7 +124,11 @@ pub fn decide(
     let mut freed_b = 0_u64;
     let mut decisions: Vec<Decision> = Vec::with_capacity(candidates.len());
     // What goes anyway goes first, and may make enough room.
-    for candidate in candidates {
+    while let Some(candidate) = candidates.pop() {
+        if candidates.len().is_multiple_of(SHRUNK_EVERY) {
+            // There may be millions of them, and not twice.
+            candidates.shrink_to_fit();
+        }
         let unused_s = now_unix_s.saturating_sub(candidate.last_use_unix_s);
         let is_old = policy.older_than_s.is_some_and(|older_than_s| unused_s > older_than_s);
         let reason = if !candidate.held_by.is_empty() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kbs_plan::id::{BlobId, BuildKey, TreeId};
 use kbs_plan::tree::Tree;
 
-use crate::changes::{Change, all_of};
+use crate::changes::Change;
 use crate::collect::names_of;
 use crate::disk;
 use crate::error::{At as _, StoreError};
@@ -19,7 +19,6 @@ use crate::roots::Judged;
 use crate::row::Ending;
 use crate::store::Store;
 use crate::sweep::remove_tree;
-use crate::tables::ALIASES;
 use crate::thing::Thing;
 
 /// So many things go in one transaction. Others wait as long as it takes.
@@ -284,20 +283,6 @@ impl Store {
             }
         }
         Ok(cloned)
-    }
-
-    /// The other keys that an output is that of, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Txn`].
-    pub fn aliases_of(&self, key: BuildKey) -> Result<Vec<BuildKey>, StoreError> {
-        self.db.read("list the other keys of an output", |txn| {
-            let mut aliases = Vec::new();
-            for row in txn.open_table(ALIASES)?.range(all_of(key))? {
-                aliases.push(row?.0.value().1);
-            }
-            Ok(aliases)
-        })
     }
 
     /// The digests that names hold.

@@ -102,7 +102,7 @@ impl Sources for Service {
             _ => None,
         };
         let synced = |source| pb::SyncEvent { event: Some(pb::sync_event::Event::Synced(source)) };
-        let last = move |done: Vec<_>| done.into_iter().map(synced).collect();
+        let last = move |done: Vec<_>| done.into_iter().map(synced);
         Ok(Response::new(stream::of(running, each, last)))
     }
 

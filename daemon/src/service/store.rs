@@ -143,14 +143,14 @@ fn collect_event(event: pb::collect_event::Event) -> pb::CollectEvent {
     pb::CollectEvent { event: Some(event) }
 }
 
-fn collected(collected: Collected) -> Vec<pb::CollectEvent> {
+fn collected(collected: Collected) -> impl Iterator<Item = pb::CollectEvent> + Send {
     use pb::collect_event::Event;
     let Collected { decisions, removed, litter } = collected;
     let Removed { things, blobs, freed_b } = removed;
     let stay = decisions.iter().filter(|decision| !decision.reason.goes()).count() as u64;
     let summary = pb::CollectSummary { things, blobs, freed_b, stay, litter };
     let decisions = decisions.into_iter().map(|it| collect_event(Event::Decision(decision(it))));
-    decisions.chain([collect_event(Event::Summary(summary))]).collect()
+    decisions.chain([collect_event(Event::Summary(summary))])
 }
 
 fn decision(decision: Decision) -> pb::CollectDecision {
@@ -179,7 +179,7 @@ fn decision(decision: Decision) -> pb::CollectDecision {
     pb::CollectDecision {
         kind: kind.to_owned(),
         id,
-        name: candidate.name,
+        name: candidate.name.to_string(),
         size_b: candidate.size_b,
         last_use_unix_s: candidate.last_use_unix_s,
         goes,
@@ -219,7 +219,7 @@ fn verify(
     Ok(verified)
 }
 
-fn verified(verified: Verified) -> Vec<pb::VerifyEvent> {
+fn verified(verified: Verified) -> impl Iterator<Item = pb::VerifyEvent> + Send {
     use pb::verify_event::Event;
     let Verified { things, files, read_b, findings } = verified;
     let summary = pb::VerifyProgress { things, files, read_b };
@@ -228,7 +228,7 @@ fn verified(verified: Verified) -> Vec<pb::VerifyEvent> {
         verify_event(Event::Finding(pb::Finding { what, path, problem, done: done.to_owned() }))
     };
     let findings = findings.into_iter().map(finding);
-    findings.chain([verify_event(Event::Summary(summary))]).collect()
+    findings.chain([verify_event(Event::Summary(summary))])
 }
 
 fn stat(engine: &Engine) -> Result<pb::StatReply, Problem> {

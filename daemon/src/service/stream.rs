@@ -21,14 +21,17 @@ pub(crate) fn status(problem: &Problem) -> Status {
 }
 
 /// The stream of a request: each happening, then what its result says.
-pub(crate) fn of<T, M>(
+///
+/// What `last` makes is made as the client reads: there may be more of it than fits into memory.
+pub(crate) fn of<T, M, L>(
     running: Running<Result<T, Problem>>,
     mut each: impl FnMut(Happening) -> Option<M> + Send + 'static,
-    last: impl FnOnce(T) -> Vec<M> + Send + 'static,
+    last: impl FnOnce(T) -> L + Send + 'static,
 ) -> Answer<M>
 where
     T: Send + 'static,
     M: Send + 'static,
+    L: IntoIterator<Item = M, IntoIter: Send>,
 {
     let Running { mut happenings, result, guard } = running;
     let (sender, receiver) = mpsc::channel(16);
@@ -47,13 +50,16 @@ where
             result = told => result,
             () = sender.closed() => return,
         };
+        let lost = || to_status(&EngineError::Lost { what: "the thread of a request" });
         let end = match result {
-            Ok(Ok(value)) => last(value).into_iter().map(Ok).collect(),
-            Ok(Err(problem)) => vec![Err(status(&problem))],
-            Err(_) => vec![Err(to_status(&EngineError::Lost { what: "the thread of a request" }))],
+            Ok(Ok(value)) => last(value).into_iter(),
+            Ok(Err(problem)) => return drop(sender.send(Err(status(&problem))).await),
+            Err(_) => return drop(sender.send(Err(lost())).await),
         };
         for message in end {
-            drop(sender.send(message).await);
+            if sender.send(Ok(message)).await.is_err() {
+                return;
+            }
         }
     });
     Box::pin(ReceiverStream::new(receiver))

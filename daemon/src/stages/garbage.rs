@@ -14,6 +14,8 @@ use crate::problem::Problem;
 /// What a collection is to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
+    /// Nothing.
+    Nothing,
     /// What the daemon's configuration says.
     Configured,
     /// The same, and a twentieth more than it says of room.
@@ -63,7 +65,7 @@ pub(crate) struct Collected {
 const TAKING_S: u64 = 10;
 
 /// So many things are taken before somebody who left is noticed.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 1024;
 
 /// Decides over everything in the store and beside it, and takes what goes. One at a time: waits for
 /// another one to end.
@@ -80,7 +82,10 @@ pub(crate) fn collect(
     let _turn = engine.collecting.begin();
     progress("list", 0, 0)?;
     let now_unix_s = now_unix_s();
-    let decisions = judge(engine, wanted, now_unix_s)?;
+    let decisions = match wanted {
+        Wanted::Nothing => Vec::new(),
+        _ => judge(engine, wanted, now_unix_s)?,
+    };
     if mode == Mode::Tell {
         let removed = estimate(engine, &decisions);
         return Ok(Collected { decisions, removed, litter: 0 });
@@ -109,17 +114,16 @@ fn judge(engine: &Engine, wanted: &Wanted, now_unix_s: u64) -> Result<Vec<Decisi
     }
     let (policy, scope) = policy(engine, wanted);
     let on_disk_b = on_disk_b(engine, &candidates)?;
-    let over = |candidates: &[Candidate]| {
+    let over = |mut candidates: Vec<Candidate>| {
         let mut frees = engine.store.frees();
         let mut frees = |candidate: &_| frees.with(candidate);
-        let mut decisions = Vec::new();
-        let (judged, others): (Vec<_>, Vec<_>) =
-            candidates.iter().cloned().partition(|candidate| scope.covers(&candidate.item));
-        decisions.extend(decide(judged, &policy, now_unix_s, on_disk_b, &mut frees));
+        let others: Vec<_> =
+            candidates.extract_if(.., |candidate| !scope.covers(&candidate.item)).collect();
+        let mut decisions = decide(candidates, &policy, now_unix_s, on_disk_b, &mut frees);
         decisions.extend(others.into_iter().map(left_alone));
         decisions
     };
-    let decisions = over(&candidates);
+    let decisions = over(candidates);
     // What the trees that stay need stays, too.
     holders.clear();
     for Decision { candidate, reason } in &decisions {
@@ -132,9 +136,10 @@ fn judge(engine: &Engine, wanted: &Wanted, now_unix_s: u64) -> Result<Vec<Decisi
     if holders.is_empty() {
         return Ok(decisions);
     }
+    let mut candidates: Vec<_> = decisions.into_iter().map(|decision| decision.candidate).collect();
     hold(&mut candidates, &holders);
     // With less to take, more trees may have to go than before; never others.
-    Ok(over(&candidates))
+    Ok(over(candidates))
 }
 
 /// What of everything is judged.
@@ -155,11 +160,11 @@ fn policy(engine: &Engine, wanted: &Wanted) -> (Policy, Scope) {
     let lacking_b = |min_free_b: u64| min_free_b.saturating_sub(engine.free_b());
     let criteria = match wanted {
         Wanted::These(criteria) => criteria,
-        Wanted::Configured | Wanted::ConfiguredAndSpare => {
+        Wanted::Nothing | Wanted::Configured | Wanted::ConfiguredAndSpare => {
             let Upkeep { max_size_b, older_than, keep, min_free_b } = engine.config.upkeep;
             let spare = |size_b: u64| match wanted {
                 Wanted::ConfiguredAndSpare => size_b / 20,
-                Wanted::Configured | Wanted::These(_) => 0,
+                Wanted::Nothing | Wanted::Configured | Wanted::These(_) => 0,
             };
             let policy = Policy {
                 everything: false,
@@ -194,7 +199,7 @@ fn candidate(tree: &Resting) -> Candidate {
         tree;
     Candidate {
         item: Item::Kept(name.clone()),
-        name: project.clone(),
+        name: project.as_str().into(),
         project: None,
         size_b: *size_b,
         created_unix_s: *created_unix_s,
@@ -355,7 +360,7 @@ pub(crate) fn begin_at_start(engine: &Arc<Engine>) {
     } else if is_needed(engine) {
         begin_by_itself(engine, Wanted::ConfiguredAndSpare, Mode::TakeAndSweep);
     } else {
-        begin_by_itself(engine, Wanted::These(Criteria::default()), Mode::TakeAndSweep);
+        begin_by_itself(engine, Wanted::Nothing, Mode::TakeAndSweep);
     }
 }
 

@@ -374,8 +374,10 @@ fn what_holds_an_output_is_told_by_name() {
         life.take(step);
     }
     let candidates = life.store().candidates(life.now).unwrap();
-    let held: BTreeMap<_, _> =
-        candidates.into_iter().map(|candidate| (candidate.name, candidate.held_by)).collect();
+    let held: BTreeMap<_, _> = candidates
+        .into_iter()
+        .map(|candidate| (candidate.name.to_string(), candidate.held_by))
+        .collect();
     let link = life.link(0).to_str().unwrap().to_owned();
     assert_eq!(held["mcu-0"], [Holder::Root(link), Holder::Root("root-0".to_owned())]);
     assert_eq!(held["mcu-1"], [Holder::Work]);

@@ -53,7 +53,7 @@ fn a_collection_by_age_takes_nothing_too_early_when_the_clock_went_back() {
         let candidates = store.candidates(now_unix_s).unwrap();
         let decisions = decide(candidates, &policy, now_unix_s, 0, &mut |_| 0);
         let gone = decisions.into_iter().filter(|decision| decision.reason.goes());
-        let mut names: Vec<_> = gone.map(|decision| decision.candidate.name).collect();
+        let mut names: Vec<_> = gone.map(|decision| decision.candidate.name.to_string()).collect();
         names.sort();
         names
     };

@@ -135,7 +135,7 @@ fn the_newest_build_of_a_project_is_kept_when_it_equals_an_older_one() {
     let candidates = store.candidates(now).unwrap();
     let decided = decide(candidates, &policy, now, 0, &mut |_| 0);
     let goes: BTreeMap<_, _> =
-        decided.into_iter().map(|it| (it.candidate.name.clone(), it.reason.goes())).collect();
+        decided.into_iter().map(|it| (it.candidate.name.to_string(), it.reason.goes())).collect();
     assert!(!goes["mcu"], "the newest build of the project goes: {goes:?}");
 }
 

@@ -18,6 +18,9 @@ use crate::tables::{BLOBS, CONTENTS, IMAGES, LAYERS, OUTPUTS, TOTALS};
 /// What to do about an index that is wrong.
 const AGAIN: &str = "make it again with `kbs store rebuild-index`";
 
+/// So many blobs without a file are told one by one; the others are counted.
+const ALONE_MAX: usize = 10_000;
+
 impl Store {
     /// Compares the pages of the database with their checksums, and its tables with each other and
     /// with the names of the blobs' files.
@@ -64,12 +67,17 @@ impl Store {
             Ok(still)
         })?;
         alone.retain(|blob| !has_file(blob));
-        seen.findings.extend(alone.into_iter().map(|blob| Finding {
-            what: blob.to_string(),
+        let problem = format!("it has a row and no file: {AGAIN}");
+        let told = alone.iter().take(ALONE_MAX).map(ToString::to_string);
+        seen.findings.extend(told.map(|what| Finding {
+            what,
             path: None,
-            problem: format!("it has a row and no file: {AGAIN}"),
+            problem: problem.clone(),
             done: "",
         }));
+        if let Some(more) = alone.len().checked_sub(ALONE_MAX).filter(|more| *more > 0) {
+            seen.findings.push(wrong(format!("{more} more blobs have a row and no file")));
+        }
         Ok(())
     }
 

@@ -132,7 +132,11 @@ impl Store {
         }
         let mut things = self.all_things(repair, &mut seen)?;
         if let Scope::Sample(count) = scope {
-            things = self.sample(things, count);
+            let mut sample = Sample::of(count);
+            for thing in things {
+                sample.offer(thing, |bound| self.draw(bound));
+            }
+            things = sample.kept;
         }
         for things in things.chunks(TOGETHER) {
             // Nothing of it is collected while we look.
@@ -199,19 +203,12 @@ impl Store {
         Ok(things)
     }
 
-    /// Some of many: others each time, all alike.
-    fn sample<T>(&self, mut all: Vec<T>, count: u64) -> Vec<T> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX).min(all.len());
-        for place in 0..count {
-            let turn = self.looks.fetch_add(1, Ordering::Relaxed);
-            let mixed = BlobId::of(&turn.to_le_bytes());
-            let mixed = u64::from_le_bytes(*mixed.as_bytes().first_chunk().expect("it has 32"));
-            let rest = all.len() - place;
-            let other = place + usize::try_from(mixed % rest as u64).unwrap_or(0);
-            all.swap(place, other);
-        }
-        all.truncate(count);
-        all
+    /// A number that is another one each time, below `bound`.
+    fn draw(&self, bound: usize) -> usize {
+        let turn = self.looks.fetch_add(1, Ordering::Relaxed);
+        let mixed = BlobId::of(&turn.to_le_bytes());
+        let mixed = u64::from_le_bytes(*mixed.as_bytes().first_chunk().expect("it has 32"));
+        usize::try_from(mixed % bound.max(1) as u64).unwrap_or(0)
     }
 
     /// Compares one thing. Where everything is compared, files that are names of their blob's file are
@@ -318,37 +315,95 @@ impl Store {
         seen: &mut Verified,
         progress: &mut dyn FnMut(&Verified) -> bool,
     ) -> Result<Option<BTreeSet<BlobFile>>, StoreError> {
-        let mut files = Vec::new();
-        self.each_blob_file(&mut |blob, variant, _| {
-            files.push((blob, variant));
-            Ok(())
-        })?;
-        if let Scope::Sample(count) = scope {
-            files = self.sample(files, count);
-        }
         let mut bad = BTreeSet::new();
-        for files in files.chunks(TOGETHER) {
-            let job = |(blob, variant): &BlobFile| Job {
-                path: self.paths().blob(*blob, *variant),
-                blob: *blob,
-            };
-            let jobs: Vec<_> = files.iter().map(job).collect();
-            for ((file, job), read) in files.iter().zip(&jobs).zip(read_all(&jobs, seen)?) {
-                let is_bad = match read {
-                    Read::Right => size_as_stored(&job.path, file.1).is_none(),
-                    // Collected meanwhile.
-                    Read::Gone => false,
-                    Read::Wrong(_) => true,
-                };
-                if is_bad {
-                    bad.insert(*file);
+        let mut goes_on = true;
+        match scope {
+            // Never all names at a time: there may be millions.
+            Scope::Whole => {
+                let mut files = Vec::with_capacity(TOGETHER);
+                self.each_blob_file(&mut |blob, variant, _| {
+                    files.push((blob, variant));
+                    if goes_on && files.len() == TOGETHER {
+                        self.read_blobs(&files, &mut bad, seen)?;
+                        goes_on = progress(seen);
+                        files.clear();
+                    }
+                    Ok(())
+                })?;
+                if goes_on {
+                    self.read_blobs(&files, &mut bad, seen)?;
+                    goes_on = progress(seen);
                 }
             }
-            if !progress(seen) {
-                return Ok(None);
+            Scope::Sample(count) => {
+                let mut sample = Sample::of(count);
+                self.each_blob_file(&mut |blob, variant, _| {
+                    sample.offer((blob, variant), |bound| self.draw(bound));
+                    Ok(())
+                })?;
+                for files in sample.kept.chunks(TOGETHER) {
+                    self.read_blobs(files, &mut bad, seen)?;
+                    goes_on = goes_on && progress(seen);
+                    if !goes_on {
+                        break;
+                    }
+                }
             }
         }
-        Ok(Some(bad))
+        Ok(goes_on.then_some(bad))
+    }
+
+    /// Reads the files of blobs, and adds those that are not what they should be.
+    fn read_blobs(
+        &self,
+        files: &[BlobFile],
+        bad: &mut BTreeSet<BlobFile>,
+        seen: &mut Verified,
+    ) -> Result<(), StoreError> {
+        let job = |(blob, variant): &BlobFile| Job {
+            path: self.paths().blob(*blob, *variant),
+            blob: *blob,
+        };
+        let jobs: Vec<_> = files.iter().map(job).collect();
+        for ((file, job), read) in files.iter().zip(&jobs).zip(read_all(&jobs, seen)?) {
+            let is_bad = match read {
+                Read::Right => size_as_stored(&job.path, file.1).is_none(),
+                // Collected meanwhile.
+                Read::Gone => false,
+                Read::Wrong(_) => true,
+            };
+            if is_bad {
+                bad.insert(*file);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Some of many that come one after the other, all alike.
+struct Sample<T> {
+    count: usize,
+    offered: usize,
+    kept: Vec<T>,
+}
+
+impl<T> Sample<T> {
+    fn of(count: u64) -> Self {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Self { count, offered: 0, kept: Vec::new() }
+    }
+
+    /// Takes one more, or not; `draw` gives a number below its argument.
+    fn offer(&mut self, one: T, draw: impl FnOnce(usize) -> usize) {
+        self.offered += 1;
+        if self.kept.len() < self.count {
+            self.kept.push(one);
+            return;
+        }
+        // The last of so many is among the kept as often as each before it.
+        if let Some(place) = self.kept.get_mut(draw(self.offered)) {
+            *place = one;
+        }
     }
 }
 

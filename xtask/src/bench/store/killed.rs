@@ -5,6 +5,7 @@ use std::time::Instant;
 use kbs_store::Store;
 
 use super::index::Index;
+use super::served::Daemon;
 use super::{Bench, work};
 use crate::bench::report::Report;
 use crate::bench::rounds::{Contender, interleave};
@@ -34,7 +35,24 @@ pub(super) fn measure(report: &mut Report, bench: &Bench, index: &Index) -> Resu
             Contender::measured(|_| open()),
         ],
     )?;
+    let kbs = bench.kbs()?;
+    let answer = |number| {
+        work::kill_a_writer(&index.state, number)?;
+        Ok(Daemon::start(&kbs, &index.state)?.1)
+    };
     let what = format!("open {} after kill -9", index.name());
     report.row(&what, took[0], &[("after a clean end", took[1].into())], Some(BUDGET));
+    let took = interleave(
+        bench.runs,
+        vec![
+            Contender::measured(|_| {
+                number += 1000;
+                answer(number)
+            }),
+            Contender::measured(|_| Ok(Daemon::start(&kbs, &index.state)?.1)),
+        ],
+    )?;
+    let what = "a daemon answers after kill -9 with these rows";
+    report.row(what, took[0], &[("after a clean end", took[1].into())], Some(BUDGET));
     Ok(())
 }

@@ -7,6 +7,7 @@ mod ingest;
 mod killed;
 mod look_up;
 mod memory;
+mod served;
 mod tree;
 mod verify;
 mod work;
@@ -59,6 +60,7 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     LookUp,
+    Served,
     Commit,
     Start,
     Memory,
@@ -84,12 +86,15 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
     if wants(Part::Collect) {
         collect::measure(&mut report, &bench, args.outputs)?;
     }
-    let of_index = [Part::LookUp, Part::Commit, Part::Start, Part::Memory];
+    let of_index = [Part::LookUp, Part::Served, Part::Commit, Part::Start, Part::Memory];
     if of_index.into_iter().any(wants) {
         let index = Index::open(&bench, args)?;
         index.report_size(&mut report)?;
         if wants(Part::LookUp) {
             look_up::measure(&mut report, &bench, &index)?;
+        }
+        if wants(Part::Served) {
+            served::measure(&mut report, &bench, &index)?;
         }
         if wants(Part::Commit) {
             commit::measure(&mut report, &bench, &index)?;
@@ -98,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<String, Failure> {
             killed::measure(&mut report, &bench, &index)?;
         }
         if wants(Part::Memory) {
-            memory::measure(&mut report, &index)?;
+            memory::measure(&mut report, &bench, &index)?;
         }
     }
     if args.json { report.json() } else { Ok(report.markdown()) }
@@ -131,6 +136,7 @@ impl Bench {
     fn kbs(&self) -> Result<PathBuf, Failure> {
         match &self.kbs {
             Some(kbs) => Ok(kbs.clone()),
+            // Built the first time, looked for later.
             None => binaries::release(),
         }
     }
