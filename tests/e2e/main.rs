@@ -5,6 +5,7 @@
 mod client;
 mod collected;
 mod config;
+mod crash;
 mod degraded;
 mod deliver;
 mod equal;
