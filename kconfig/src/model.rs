@@ -1,0 +1,262 @@
+//! What follows from the entries: every symbol with all that decides its value.
+
+use std::collections::BTreeMap;
+
+use crate::dialect::Tool;
+use crate::expr::{Expr, Exprs, Relation};
+use crate::ids::{ChoiceId, ExprId, NodeId, SymbolId};
+use crate::tree::{Item, Kind, Node, Property, Tree};
+
+/// What decides the value of a symbol. Conditions include those of the blocks around.
+#[derive(Debug, Default)]
+pub(crate) struct SymbolModel {
+    /// Conditions under which a person is asked.
+    pub(crate) prompts: Vec<ExprId>,
+    pub(crate) defaults: Vec<Property<ExprId>>,
+    pub(crate) selected_by: Vec<Property<SymbolId>>,
+    pub(crate) implied_by: Vec<Property<SymbolId>>,
+    pub(crate) ranges: Vec<Property<(SymbolId, SymbolId)>>,
+    /// What each definition depends on: one of them has to hold.
+    pub(crate) direct: Vec<ExprId>,
+    /// The choice that it is a member of.
+    pub(crate) choice: Option<ChoiceId>,
+}
+
+/// What decides which member of a choice is on.
+#[derive(Debug, Default)]
+pub(crate) struct ChoiceModel {
+    pub(crate) prompts: Vec<ExprId>,
+    pub(crate) defaults: Vec<Property<SymbolId>>,
+    pub(crate) members: Vec<SymbolId>,
+}
+
+/// When a menu or comment is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    pub(crate) condition: ExprId,
+    /// `visible if`, which the title obeys as well.
+    pub(crate) visible: ExprId,
+}
+
+/// Everything derived.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) symbols: Vec<SymbolModel>,
+    pub(crate) choices: Vec<ChoiceModel>,
+    /// By entry; only menus and comments use it.
+    pub(crate) shown: Vec<Shown>,
+}
+
+/// Derives the model, and gives types to choices and members that have none.
+pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
+    let mut model = Model::default();
+    model.symbols.resize_with(tree.symbols.len(), SymbolModel::default);
+    model.choices.resize_with(tree.choices.len(), ChoiceModel::default);
+    let nodes = std::mem::take(&mut tree.nodes);
+    let mut walk = Walk::new(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        walk.visit(NodeId::at(index), node, &nodes, tree, &mut model);
+    }
+    model.shown = walk.shown;
+    tree.nodes = nodes;
+    infer_kinds(tree, &model);
+    for (index, node) in tree.nodes.iter().enumerate() {
+        let Item::Symbol(symbol) = node.item else { continue };
+        let weaken = tool == Tool::Conf && tree.symbols[symbol.index()].kind != Kind::Tristate;
+        let depends = model.shown[index].condition;
+        for (list, implied) in [(&node.selects, false), (&node.implies, true)] {
+            for property in list {
+                let mut condition = tree.exprs.and(property.condition, depends);
+                if weaken {
+                    condition = without_comparison(
+                        &mut tree.exprs,
+                        &tree.symbols,
+                        tree.constants.no,
+                        condition,
+                    );
+                }
+                let target = &mut model.symbols[property.value.index()];
+                let by = Property { value: symbol, condition };
+                if implied { target.implied_by.push(by) } else { target.selected_by.push(by) }
+            }
+        }
+    }
+    model
+}
+
+/// What is known while entries are visited in order.
+struct Walk {
+    shown: Vec<Shown>,
+    /// `visible if` of all menus around what stands in the entry.
+    visible_inside: Vec<ExprId>,
+    /// The choice that the entry is a direct part of, once blocks without a title are dissolved.
+    home: Vec<Option<ChoiceId>>,
+    /// By block: the symbols that the next entry could be a submenu of, innermost last.
+    submenus: BTreeMap<NodeId, Vec<NodeId>>,
+    prompts: Vec<Option<ExprId>>,
+}
+
+impl Walk {
+    fn new(nodes: usize) -> Self {
+        Self {
+            shown: Vec::with_capacity(nodes),
+            visible_inside: Vec::with_capacity(nodes),
+            home: Vec::with_capacity(nodes),
+            submenus: BTreeMap::new(),
+            prompts: Vec::with_capacity(nodes),
+        }
+    }
+
+    fn visit(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        nodes: &[Node],
+        tree: &mut Tree,
+        model: &mut Model,
+    ) {
+        let block = node.block.map(|block| (block, &nodes[block.index()]));
+        let inherited = match block {
+            None => Exprs::yes(),
+            Some((_, Node { item: Item::Choice(choice), .. })) => {
+                tree.exprs.add(Expr::Choice(*choice))
+            }
+            Some((block, _)) => self.shown[block.index()].condition,
+        };
+        let own = all(&mut tree.exprs, &node.depends);
+        let condition = tree.exprs.and(inherited, own);
+        let visible = all(&mut tree.exprs, &node.visible);
+        let around = block.map_or(Exprs::yes(), |(block, _)| self.visible_inside[block.index()]);
+        let visible_inside = tree.exprs.and(around, visible);
+        let prompt = node.prompt.map(|prompt| {
+            let depends = tree.exprs.and(around, condition);
+            tree.exprs.and(prompt.condition, depends)
+        });
+        self.shown.push(Shown { condition, visible });
+        self.visible_inside.push(visible_inside);
+        self.prompts.push(prompt);
+        let home =
+            block.and_then(|(block, parent)| self.home(id, node, (block, parent), nodes, tree));
+        self.home.push(home);
+        match node.item {
+            Item::Symbol(symbol) => {
+                let known = &mut model.symbols[symbol.index()];
+                known.prompts.extend(prompt);
+                known.direct.push(condition);
+                for default in &node.defaults {
+                    let condition = tree.exprs.and(default.condition, condition);
+                    known.defaults.push(Property { value: default.value, condition });
+                }
+                for range in &node.ranges {
+                    let condition = tree.exprs.and(range.condition, condition);
+                    known.ranges.push(Property { value: range.value, condition });
+                }
+                if let (Some(choice), None) = (home, known.choice) {
+                    known.choice = Some(choice);
+                    model.choices[choice.index()].members.push(symbol);
+                }
+            }
+            Item::Choice(choice) => {
+                let known = &mut model.choices[choice.index()];
+                known.prompts.extend(prompt);
+                for default in &node.defaults {
+                    let Expr::Symbol(value) = *tree.exprs.get(default.value) else { continue };
+                    let condition = tree.exprs.and(default.condition, condition);
+                    known.defaults.push(Property { value, condition });
+                }
+            }
+            Item::Menu | Item::Comment | Item::If => {}
+        }
+    }
+
+    /// The choice that the entry is a direct part of.
+    ///
+    /// An entry that depends on the symbol before it becomes a submenu of it, and then is none.
+    fn home(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        (block, parent): (NodeId, &Node),
+        nodes: &[Node],
+        tree: &Tree,
+    ) -> Option<ChoiceId> {
+        let around = match parent.item {
+            Item::Choice(choice) => choice,
+            Item::If => self.home[block.index()]?,
+            _ => return None,
+        };
+        let condition = self.prompts[id.index()].unwrap_or(self.shown[id.index()].condition);
+        let submenus = self.submenus.entry(block).or_default();
+        let mut home = Some(around);
+        while let Some(&above) = submenus.last() {
+            let above_node = &nodes[above.index()];
+            let Item::Symbol(symbol) = above_node.item else { break };
+            if tree.exprs.depends_on(condition, symbol, &tree.constants) {
+                home = match above_node.prompt {
+                    Some(_) => None,
+                    None => self.home[above.index()],
+                };
+                break;
+            }
+            submenus.pop();
+        }
+        if matches!(node.item, Item::Symbol(_)) {
+            submenus.push(id);
+        }
+        home
+    }
+}
+
+fn all(exprs: &mut Exprs, conditions: &[ExprId]) -> ExprId {
+    match conditions {
+        [] => Exprs::yes(),
+        [only] => *only,
+        several => exprs.add(Expr::And(several.into())),
+    }
+}
+
+/// A choice without a type has that of its first member with one, and gives it to the others.
+fn infer_kinds(tree: &mut Tree, model: &Model) {
+    for (choice, known) in tree.choices.iter_mut().zip(&model.choices) {
+        if choice.kind == Kind::Unknown {
+            let mut kinds = known.members.iter().map(|member| tree.symbols[member.index()].kind);
+            choice.kind = kinds.find(|kind| *kind != Kind::Unknown).unwrap_or_default();
+        }
+        for member in &known.members {
+            let symbol = &mut tree.symbols[member.index()];
+            if symbol.kind == Kind::Unknown {
+                symbol.kind = choice.kind;
+            }
+        }
+    }
+}
+
+/// `condition` with `A` for `A != n`, as `conf` reads the conditions of symbols that are not
+/// tristate: what was `y` becomes `m` where `A` is `m`.
+fn without_comparison(
+    exprs: &mut Exprs,
+    symbols: &[crate::tree::Symbol],
+    no: SymbolId,
+    condition: ExprId,
+) -> ExprId {
+    let (operands, conjunction) = match exprs.get(condition) {
+        Expr::Compare(Relation::Unequal, left, right)
+            if *right == no && symbols[left.index()].kind == Kind::Tristate =>
+        {
+            let left = *left;
+            return exprs.add(Expr::Symbol(left));
+        }
+        Expr::And(all) => (all.clone(), true),
+        Expr::Or(all) => (all.clone(), false),
+        _ => return condition,
+    };
+    let changed: Box<[ExprId]> =
+        operands.iter().map(|operand| without_comparison(exprs, symbols, no, *operand)).collect();
+    if changed == operands {
+        condition
+    } else if conjunction {
+        exprs.add(Expr::And(changed))
+    } else {
+        exprs.add(Expr::Or(changed))
+    }
+}

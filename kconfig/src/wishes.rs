@@ -1,0 +1,131 @@
+//! Takes what a `.config` sets, line by line, as the project's tool would.
+
+use crate::configuration::Configuration;
+use crate::dialect::Tool;
+use crate::expr::Tristate;
+use crate::ids::SymbolId;
+use crate::resolve::{ChoiceWish, Wish};
+use crate::shown::shown;
+use crate::tree::Kind;
+
+/// A line of a configuration that set nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unset {
+    /// Line, counted from 1.
+    pub line: usize,
+    /// The symbol, fit for a terminal.
+    pub symbol: String,
+    /// Why.
+    pub why: UnsetReason,
+}
+
+/// Why a line set nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnsetReason {
+    /// No Kconfig file defines the symbol.
+    Unknown,
+    /// The value does not belong to the symbol's type.
+    Value,
+}
+
+impl Configuration<'_> {
+    /// Forgets everything that was set and takes what the text of a `.config` or defconfig sets.
+    ///
+    /// Reads the text exactly as the project's tool does, and decides every symbol again. Returns
+    /// the assignments that set nothing.
+    pub fn load(&mut self, text: &str) -> Vec<Unset> {
+        self.values.wishes.fill(Wish::Open);
+        self.values.choice_wishes.fill(ChoiceWish::default());
+        self.merge(text)
+    }
+
+    /// Takes what the text of a fragment sets, on top of what was set before.
+    ///
+    /// As [`Configuration::load`] otherwise.
+    pub fn merge(&mut self, text: &str) -> Vec<Unset> {
+        let mut unset = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let Some((name, value)) = self.assignment(line) else { continue };
+            let why = match self.find(name) {
+                None => UnsetReason::Unknown,
+                Some(id) => match self.spelled(id, value) {
+                    Some(wish) => {
+                        self.wish_for(id, wish);
+                        continue;
+                    }
+                    None => UnsetReason::Value,
+                },
+            };
+            unset.push(Unset { line: index + 1, symbol: shown(name), why });
+        }
+        self.decide_all();
+        unset
+    }
+
+    /// The name and the spelled value in a line, `None` for a value that is not set.
+    fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+        let line = match self.kconfig.dialect.tool {
+            Tool::Kconfiglib => line.trim_end(),
+            Tool::Conf => line.strip_suffix('\r').unwrap_or(line),
+        };
+        let prefix = self.kconfig.prefix.as_str();
+        if let Some(comment) = line.strip_prefix("# ") {
+            let rest = comment.strip_prefix(prefix)?;
+            let name = rest.split_once(' ')?.0;
+            let tail = &rest[name.len()..];
+            let unset = match self.kconfig.dialect.tool {
+                Tool::Kconfiglib => tail == " is not set",
+                Tool::Conf => tail.starts_with(" is not set"),
+            };
+            return unset.then_some((name, None));
+        }
+        let (name, value) = line.strip_prefix(prefix)?.split_once('=')?;
+        Some((name, Some(value)))
+    }
+
+    /// What a spelled value means.
+    fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
+        let kind = self.kconfig.tree.symbols[id.index()].kind;
+        let Some(value) = value else {
+            return kind.is_logic().then_some(Wish::Logic(Tristate::No));
+        };
+        match kind {
+            // Both tools look at the first letter only.
+            Kind::Bool | Kind::Tristate => self.wish(id, value.get(..1)?),
+            Kind::Text => self.wish(id, &self.unquoted(value)?),
+            _ => self.wish(id, value),
+        }
+    }
+
+    /// The text in quotes at the start of `value`.
+    fn unquoted(&self, value: &str) -> Option<String> {
+        let mut rest = value.strip_prefix('"')?.chars();
+        let mut text = String::new();
+        loop {
+            match rest.next()? {
+                '"' => break,
+                '\\' => text.push(rest.next()?),
+                plain => text.push(plain),
+            }
+        }
+        let whole = self.kconfig.dialect.tool == Tool::Conf || rest.as_str().is_empty();
+        whole.then_some(text)
+    }
+
+    fn wish_for(&mut self, id: SymbolId, wish: Wish) {
+        let choice = self.kconfig.model.symbols[id.index()].choice;
+        if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
+            let kept = &mut self.values.choice_wishes[choice.index()];
+            match (self.kconfig.dialect.tool, *value) {
+                (_, Tristate::No) => {}
+                (Tool::Kconfiglib, value) => kept.mode = Some(value),
+                (Tool::Conf, value) => kept.mode = kept.mode.max(Some(value)),
+            }
+            if *value == Tristate::Yes {
+                kept.selection = Some(id);
+            }
+        }
+        self.values.wishes[id.index()] = wish;
+    }
+}
