@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use crate::dialect::Tool;
 use crate::expr::Tristate;
 use crate::ids::SymbolId;
 use crate::kconfig::Kconfig;
@@ -38,6 +39,14 @@ pub enum SetError {
         value: String,
         /// The type of the symbol, with an article.
         kind: &'static str,
+    },
+    /// The number is out of the range that holds at the moment.
+    #[error("cannot set {symbol} to {value}: that is out of its range")]
+    Range {
+        /// The name.
+        symbol: String,
+        /// The value.
+        value: String,
     },
 }
 
@@ -80,6 +89,11 @@ impl<'k> Configuration<'k> {
                 Kind::Text => "a string",
             },
         })?;
+        if let (Tool::Conf, Wish::Text(text)) = (self.kconfig.dialect.tool, &wish)
+            && !self.resolver().fits(id, text)
+        {
+            return Err(SetError::Range { symbol: shown(symbol), value: shown(value) });
+        }
         let mut changed = vec![Unit::Symbol(id)];
         let choice = self.kconfig.model.symbols[id.index()].choice;
         if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
@@ -156,7 +170,7 @@ impl<'k> Configuration<'k> {
     }
 
     /// Decides one unit; whether it came out differently.
-    fn decide(&mut self, unit: Unit) -> bool {
+    pub(crate) fn decide(&mut self, unit: Unit) -> bool {
         let resolver = Resolver { kconfig: self.kconfig, values: &self.values };
         match unit {
             Unit::Symbol(id) => {

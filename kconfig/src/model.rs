@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dialect::Tool;
-use crate::expr::{Expr, Exprs, Relation};
+use crate::expr::{Expr, Exprs};
 use crate::ids::{ChoiceId, ExprId, NodeId, SymbolId};
 use crate::tree::{Item, Kind, Node, Property, Tree};
 
@@ -48,7 +47,7 @@ pub(crate) struct Model {
 }
 
 /// Derives the model, and gives types to choices and members that have none.
-pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
+pub(crate) fn derive(tree: &mut Tree) -> Model {
     let mut model = Model::default();
     model.symbols.resize_with(tree.symbols.len(), SymbolModel::default);
     model.choices.resize_with(tree.choices.len(), ChoiceModel::default);
@@ -62,19 +61,10 @@ pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
     infer_kinds(tree, &model);
     for (index, node) in tree.nodes.iter().enumerate() {
         let Item::Symbol(symbol) = node.item else { continue };
-        let weaken = tool == Tool::Conf && tree.symbols[symbol.index()].kind != Kind::Tristate;
         let depends = model.shown[index].condition;
         for (list, implied) in [(&node.selects, false), (&node.implies, true)] {
             for property in list {
-                let mut condition = tree.exprs.and(property.condition, depends);
-                if weaken {
-                    condition = without_comparison(
-                        &mut tree.exprs,
-                        &tree.symbols,
-                        tree.constants.no,
-                        condition,
-                    );
-                }
+                let condition = tree.exprs.and(property.condition, depends);
                 let target = &mut model.symbols[property.value.index()];
                 let by = Property { value: symbol, condition };
                 if implied { target.implied_by.push(by) } else { target.selected_by.push(by) }
@@ -228,35 +218,5 @@ fn infer_kinds(tree: &mut Tree, model: &Model) {
                 symbol.kind = choice.kind;
             }
         }
-    }
-}
-
-/// `condition` with `A` for `A != n`, as `conf` reads the conditions of symbols that are not
-/// tristate: what was `y` becomes `m` where `A` is `m`.
-fn without_comparison(
-    exprs: &mut Exprs,
-    symbols: &[crate::tree::Symbol],
-    no: SymbolId,
-    condition: ExprId,
-) -> ExprId {
-    let (operands, conjunction) = match exprs.get(condition) {
-        Expr::Compare(Relation::Unequal, left, right)
-            if *right == no && symbols[left.index()].kind == Kind::Tristate =>
-        {
-            let left = *left;
-            return exprs.add(Expr::Symbol(left));
-        }
-        Expr::And(all) => (all.clone(), true),
-        Expr::Or(all) => (all.clone(), false),
-        _ => return condition,
-    };
-    let changed: Box<[ExprId]> =
-        operands.iter().map(|operand| without_comparison(exprs, symbols, no, *operand)).collect();
-    if changed == operands {
-        condition
-    } else if conjunction {
-        exprs.add(Expr::And(changed))
-    } else {
-        exprs.add(Expr::Or(changed))
     }
 }

@@ -121,7 +121,7 @@ impl Configuration<'_> {
         let state = &self.values.states[id.index()];
         let known = &self.kconfig.model.symbols[id.index()];
         known.choice.is_some() && self.kconfig.dialect.tool == Tool::Kconfiglib
-            || state.visible > self.resolver().floor(&known.selected_by)
+            || state.visible > self.resolver().floor(id)
     }
 
     /// Whether it has the value that it would have if nobody had set it.
@@ -152,8 +152,7 @@ impl Configuration<'_> {
             return "n".to_owned();
         }
         let mut value = resolver.default_logic(id);
-        value =
-            value.max(resolver.floor(&known.selected_by)).max(resolver.floor(&known.implied_by));
+        value = value.max(resolver.floor(id)).max(resolver.implied(id));
         if resolver.effective_of(id) == Kind::Bool {
             value = value.without_modules();
         }
@@ -185,7 +184,11 @@ impl<'c> Dotconfig<'c> {
                 Item::Symbol(id) => self.symbol(id),
                 Item::Menu => {
                     let title = self.title(index, node);
-                    menus.push((node.end, title));
+                    // kconfiglib does not end what has nothing in it.
+                    let inside = &nodes[index + 1..node.end.index()];
+                    let ended = self.configuration.kconfig.dialect.tool == Tool::Conf
+                        || inside.iter().any(|node| node.item != Item::If);
+                    menus.push((node.end, title.filter(|_| ended)));
                 }
                 Item::Comment => {
                     self.title(index, node);

@@ -29,6 +29,8 @@ pub(crate) enum Wish {
 pub(crate) struct ChoiceWish {
     pub(crate) mode: Option<Tristate>,
     pub(crate) selection: Option<SymbolId>,
+    /// Members were set that exclude each other: the mode does not count.
+    pub(crate) inconsistent: bool,
 }
 
 /// What a symbol is.
@@ -147,7 +149,8 @@ impl Resolver<'_> {
         let prompt = self.any(&known.prompts);
         let visible = if kind == Kind::Bool { prompt.without_modules() } else { prompt };
         let least = if choice.optional { No } else { Module };
-        let mut mode = min(visible, max(least, wish.mode.unwrap_or(No)));
+        let wished = if wish.inconsistent { No } else { wish.mode.unwrap_or(No) };
+        let mut mode = min(visible, max(least, wished));
         if kind == Kind::Bool {
             mode = mode.without_modules();
         }
@@ -220,8 +223,19 @@ impl Resolver<'_> {
         }
     }
 
-    /// The floor that selects put under a symbol.
-    pub(crate) fn floor(&self, by: &[Property<SymbolId>]) -> Tristate {
+    /// The floor that selects put under a symbol. Members of choices have none.
+    pub(crate) fn floor(&self, id: SymbolId) -> Tristate {
+        let known = &self.kconfig.model.symbols[id.index()];
+        if known.choice.is_some() { No } else { self.strongest(&known.selected_by) }
+    }
+
+    /// The value that others imply for a symbol. For members of choices there is none.
+    pub(crate) fn implied(&self, id: SymbolId) -> Tristate {
+        let known = &self.kconfig.model.symbols[id.index()];
+        if known.choice.is_some() { No } else { self.strongest(&known.implied_by) }
+    }
+
+    fn strongest(&self, by: &[Property<SymbolId>]) -> Tristate {
         let mut floor = No;
         for Property { value, condition } in by {
             let selector = self.logic(*value);
@@ -319,7 +333,7 @@ impl Resolver<'_> {
             }
             return State { value, visible, written, text: None };
         }
-        let implied = self.floor(&known.implied_by);
+        let implied = self.implied(id);
         match wish {
             Some(wish) if visible != No => value = min(wish, visible),
             _ => {
@@ -331,7 +345,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        let floor = self.floor(&known.selected_by);
+        let floor = self.floor(id);
         written |= floor != No;
         value = max(value, floor);
         if implied == Yes || self.effective_of(id) == Kind::Bool {
@@ -350,14 +364,14 @@ impl Resolver<'_> {
         let kind = self.effective_of(id);
         let promoted =
             |value: Tristate| if kind == Kind::Bool { value.without_modules() } else { value };
-        let floor = promoted(self.floor(&known.selected_by));
+        let floor = promoted(self.floor(id));
         let mut written = visible != No || floor != No;
         let mut value = match self.values.wishes[id.index()] {
             Wish::Logic(wish) if visible != No => min(wish, visible),
             _ => {
                 let mut value = self.default_logic(id);
                 written |= value != No;
-                let implied = promoted(self.floor(&known.implied_by));
+                let implied = promoted(self.implied(id));
                 if implied != No {
                     written = true;
                     value = min(max(value, implied), promoted(self.any(&known.direct)));
@@ -418,16 +432,28 @@ impl Resolver<'_> {
         State { value: No, visible, written, text: Some(text) }
     }
 
+    /// `conf` squeezes everything into the range, also what a person set. That a configuration
+    /// must not set what is out of range it sees afterwards.
     fn number_conf(&self, id: SymbolId, kind: Kind, visible: Tristate) -> State {
         let range = self.range(id, kind);
-        let (text, written) = match self.wished_number(id, kind, visible, range) {
-            Some(text) => (text, true),
-            None => match self.default(id) {
+        let (text, written) = match &self.values.wishes[id.index()] {
+            Wish::Text(text) if visible != No => (Arc::clone(text), true),
+            _ => match self.default(id) {
                 Some((value, _)) => (self.default_text(value), true),
                 None => ("".into(), visible != No),
             },
         };
         State { value: No, visible, written, text: Some(self.clamped(text, kind, range)) }
+    }
+
+    /// Whether `text` is in the range of a symbol.
+    pub(crate) fn fits(&self, id: SymbolId, text: &str) -> bool {
+        let kind = self.kconfig.tree.symbols[id.index()].kind;
+        if !matches!(kind, Kind::Int | Kind::Hex) {
+            return true;
+        }
+        let number = leading(text, base(kind), self.kconfig.dialect.tool);
+        self.range(id, kind).is_none_or(|(low, high)| low <= number && number <= high)
     }
 
     /// `text`, or the end of the range that it is beyond.

@@ -4,6 +4,7 @@ use crate::configuration::Configuration;
 use crate::dialect::Tool;
 use crate::expr::Tristate;
 use crate::ids::SymbolId;
+use crate::order::Unit;
 use crate::resolve::{ChoiceWish, Wish};
 use crate::shown::shown;
 use crate::tree::Kind;
@@ -60,6 +61,9 @@ impl Configuration<'_> {
             unset.push(Unset { line: index + 1, symbol: shown(name), why });
         }
         self.decide_all();
+        if self.kconfig.dialect.tool == Tool::Conf {
+            self.forget_misfits();
+        }
         unset
     }
 
@@ -113,6 +117,30 @@ impl Configuration<'_> {
         whole.then_some(text)
     }
 
+    /// Forgets numbers that are out of range.
+    ///
+    /// `conf` does so after everything was decided and decides only these symbols again: what
+    /// was derived from them stays as it is, and is different when the result is loaded again.
+    fn forget_misfits(&mut self) {
+        let units = &self.kconfig.order.units;
+        let misfit = |unit: &Unit| match *unit {
+            Unit::Symbol(id) => match &self.values.wishes[id.index()] {
+                Wish::Text(text) => !self.resolver().fits(id, text),
+                _ => false,
+            },
+            Unit::Choice(_) => false,
+        };
+        let misfits: Vec<Unit> = units.iter().copied().filter(misfit).collect();
+        for unit in &misfits {
+            if let Unit::Symbol(id) = unit {
+                self.values.wishes[id.index()] = Wish::Open;
+            }
+        }
+        for unit in misfits {
+            self.decide(unit);
+        }
+    }
+
     fn wish_for(&mut self, id: SymbolId, wish: Wish) {
         let choice = self.kconfig.model.symbols[id.index()].choice;
         if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
@@ -120,7 +148,11 @@ impl Configuration<'_> {
             match (self.kconfig.dialect.tool, *value) {
                 (_, Tristate::No) => {}
                 (Tool::Kconfiglib, value) => kept.mode = Some(value),
-                (Tool::Conf, value) => kept.mode = kept.mode.max(Some(value)),
+                (Tool::Conf, value) => {
+                    kept.inconsistent |=
+                        value == Tristate::Module && kept.mode == Some(Tristate::Yes);
+                    kept.mode = kept.mode.max(Some(value));
+                }
             }
             if *value == Tristate::Yes {
                 kept.selection = Some(id);
