@@ -95,18 +95,15 @@ impl<'k> Configuration<'k> {
             return Err(SetError::Range { symbol: shown(symbol), value: shown(value) });
         }
         let mut changed = vec![Unit::Symbol(id)];
-        let choice = self.kconfig.model.symbols[id.index()].choice;
-        if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
-            let kept = &mut self.values.choice_wishes[choice.index()];
-            if *value != Tristate::No {
-                kept.mode = Some(*value);
-            }
-            if *value == Tristate::Yes {
-                kept.selection = Some(id);
-            }
+        if let Some(choice) = self.kconfig.model.symbols[id.index()].choice {
             changed.push(Unit::Choice(choice));
+            if wish != Wish::Logic(Tristate::No) {
+                // Only lines of one text can contradict each other; here the last word counts.
+                let kept = &mut self.values.choice_wishes[choice.index()];
+                *kept = ChoiceWish { selection: kept.selection, ..ChoiceWish::default() };
+            }
         }
-        self.values.wishes[id.index()] = wish;
+        self.wish_for(id, wish);
         self.decide_again(&changed);
         Ok(())
     }

@@ -88,10 +88,7 @@ impl Cursor<'_> {
         while self.take(What::Or) {
             all.push(self.and(used, depth)?);
         }
-        Ok(match all[..] {
-            [only] => only,
-            _ => self.tree.exprs.add(Expr::Or(all.into())),
-        })
+        Ok(self.tree.exprs.any(all))
     }
 
     fn and(&mut self, used: Use, depth: usize) -> Result<ExprId, LoadError> {
@@ -99,10 +96,7 @@ impl Cursor<'_> {
         while self.take(What::And) {
             all.push(self.factor(used, depth)?);
         }
-        Ok(match all[..] {
-            [only] => only,
-            _ => self.tree.exprs.add(Expr::And(all.into())),
-        })
+        Ok(self.tree.exprs.all(all))
     }
 
     fn factor(&mut self, used: Use, depth: usize) -> Result<ExprId, LoadError> {

@@ -151,6 +151,28 @@ impl Exprs {
         }
     }
 
+    /// The smallest of `operands`, without what does not count.
+    pub(crate) fn all(&mut self, mut operands: Vec<ExprId>) -> ExprId {
+        operands.retain(|operand| *operand != Self::yes());
+        match operands[..] {
+            [] => Self::yes(),
+            [only] => only,
+            _ if operands.contains(&Self::no()) => Self::no(),
+            _ => self.add(Expr::And(operands.into())),
+        }
+    }
+
+    /// The largest of `operands`, without what does not count.
+    pub(crate) fn any(&mut self, mut operands: Vec<ExprId>) -> ExprId {
+        operands.retain(|operand| *operand != Self::no());
+        match operands[..] {
+            [] => Self::no(),
+            [only] => only,
+            _ if operands.contains(&Self::yes()) => Self::yes(),
+            _ => self.add(Expr::Or(operands.into())),
+        }
+    }
+
     /// Visits everything that `id` refers to.
     pub(crate) fn visit(&self, id: ExprId, visit: &mut impl FnMut(Mention)) {
         let mut open = vec![id];

@@ -13,7 +13,7 @@ const DEPTH_MAX: usize = 64;
 /// Most bytes that one expansion may become: doubling variables would fill any memory.
 const EXPANDED_MAX_B: usize = 1024 * 1024;
 /// Most expansions in a project.
-const EXPANSIONS_MAX: usize = 4_000_000;
+const EXPANSIONS_MAX: usize = 200_000;
 
 /// What `$(info,…)` and `$(warning-if,…)` said.
 #[derive(Debug, Clone, PartialEq, Eq)]

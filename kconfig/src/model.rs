@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::dialect::Tool;
 use crate::expr::{Expr, Exprs};
 use crate::ids::{ChoiceId, ExprId, NodeId, SymbolId};
 use crate::tree::{Item, Kind, Node, Property, Tree};
@@ -19,6 +20,8 @@ pub(crate) struct SymbolModel {
     pub(crate) direct: Vec<ExprId>,
     /// The choice that it is a member of.
     pub(crate) choice: Option<ChoiceId>,
+    /// Which of the members of the choice it is.
+    pub(crate) member: usize,
 }
 
 /// What decides which member of a choice is on.
@@ -47,18 +50,18 @@ pub(crate) struct Model {
 }
 
 /// Derives the model, and gives types to choices and members that have none.
-pub(crate) fn derive(tree: &mut Tree) -> Model {
+pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
     let mut model = Model::default();
     model.symbols.resize_with(tree.symbols.len(), SymbolModel::default);
     model.choices.resize_with(tree.choices.len(), ChoiceModel::default);
     let nodes = std::mem::take(&mut tree.nodes);
-    let mut walk = Walk::new(nodes.len());
+    let mut walk = Walk::new(nodes.len(), tool);
     for (index, node) in nodes.iter().enumerate() {
         walk.visit(NodeId::at(index), node, &nodes, tree, &mut model);
     }
     model.shown = walk.shown;
     tree.nodes = nodes;
-    infer_kinds(tree, &model);
+    infer_kinds(tree, &model, tool);
     for (index, node) in tree.nodes.iter().enumerate() {
         let Item::Symbol(symbol) = node.item else { continue };
         let depends = model.shown[index].condition;
@@ -76,6 +79,7 @@ pub(crate) fn derive(tree: &mut Tree) -> Model {
 
 /// What is known while entries are visited in order.
 struct Walk {
+    tool: Tool,
     shown: Vec<Shown>,
     /// `visible if` of all menus around what stands in the entry.
     visible_inside: Vec<ExprId>,
@@ -87,8 +91,9 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(nodes: usize) -> Self {
+    fn new(nodes: usize, tool: Tool) -> Self {
         Self {
+            tool,
             shown: Vec::with_capacity(nodes),
             visible_inside: Vec::with_capacity(nodes),
             home: Vec::with_capacity(nodes),
@@ -113,15 +118,20 @@ impl Walk {
             }
             Some((block, _)) => self.shown[block.index()].condition,
         };
-        let own = all(&mut tree.exprs, &node.depends);
+        let own = tree.exprs.all(node.depends.clone());
         let condition = tree.exprs.and(inherited, own);
-        let visible = all(&mut tree.exprs, &node.visible);
+        let visible = tree.exprs.all(node.visible.clone());
         let around = block.map_or(Exprs::yes(), |(block, _)| self.visible_inside[block.index()]);
         let visible_inside = tree.exprs.and(around, visible);
         let prompt = node.prompt.map(|prompt| {
             let depends = tree.exprs.and(around, condition);
             tree.exprs.and(prompt.condition, depends)
         });
+        // The title of a menu is shown for `m` even where there are no modules.
+        let visible = match self.tool {
+            Tool::Conf => tree.exprs.all(node.title_visible.clone()),
+            Tool::Kconfiglib => visible,
+        };
         self.shown.push(Shown { condition, visible });
         self.visible_inside.push(visible_inside);
         self.prompts.push(prompt);
@@ -143,6 +153,7 @@ impl Walk {
                 }
                 if let (Some(choice), None) = (home, known.choice) {
                     known.choice = Some(choice);
+                    known.member = model.choices[choice.index()].members.len();
                     model.choices[choice.index()].members.push(symbol);
                 }
             }
@@ -197,23 +208,30 @@ impl Walk {
     }
 }
 
-fn all(exprs: &mut Exprs, conditions: &[ExprId]) -> ExprId {
-    match conditions {
-        [] => Exprs::yes(),
-        [only] => *only,
-        several => exprs.add(Expr::And(several.into())),
-    }
-}
-
 /// A choice without a type has that of its first member with one, and gives it to the others.
-fn infer_kinds(tree: &mut Tree, model: &Model) {
-    for (choice, known) in tree.choices.iter_mut().zip(&model.choices) {
+///
+/// `conf` looks at what stands directly in the choice, also if it becomes no member, and not at
+/// members in an `if`.
+fn infer_kinds(tree: &mut Tree, model: &Model, tool: Tool) {
+    let mut children: Vec<Vec<SymbolId>> = match tool {
+        Tool::Kconfiglib => model.choices.iter().map(|choice| choice.members.clone()).collect(),
+        Tool::Conf => vec![Vec::new(); tree.choices.len()],
+    };
+    if tool == Tool::Conf {
+        for node in &tree.nodes {
+            let block = node.block.map(|block| tree.node(block).item);
+            if let (Item::Symbol(symbol), Some(Item::Choice(choice))) = (node.item, block) {
+                children[choice.index()].push(symbol);
+            }
+        }
+    }
+    for (choice, children) in tree.choices.iter_mut().zip(children) {
         if choice.kind == Kind::Unknown {
-            let mut kinds = known.members.iter().map(|member| tree.symbols[member.index()].kind);
+            let mut kinds = children.iter().map(|child| tree.symbols[child.index()].kind);
             choice.kind = kinds.find(|kind| *kind != Kind::Unknown).unwrap_or_default();
         }
-        for member in &known.members {
-            let symbol = &mut tree.symbols[member.index()];
+        for child in children {
+            let symbol = &mut tree.symbols[child.index()];
             if symbol.kind == Kind::Unknown {
                 symbol.kind = choice.kind;
             }

@@ -27,8 +27,21 @@ impl Configuration<'_> {
         out.text
     }
 
-    /// Writes the assignments that do not follow by themselves, as `savedefconfig` does.
+    /// Writes the assignments that do not follow by themselves, as `savedefconfig` does with what
+    /// [`Configuration::to_dotconfig`] writes.
     pub fn to_minimal(&self) -> String {
+        match self.kconfig.dialect.tool {
+            Tool::Kconfiglib => self.minimal(),
+            // Loading once more settles what `conf` leaves from numbers out of range.
+            Tool::Conf => {
+                let mut settled = self.clone();
+                settled.load(&self.to_dotconfig());
+                settled.minimal()
+            }
+        }
+    }
+
+    fn minimal(&self) -> String {
         let mut text = String::new();
         for id in self.defined() {
             let state = &self.values.states[id.index()];

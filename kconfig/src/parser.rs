@@ -395,9 +395,13 @@ impl Parser<'_> {
             }
             "visible" => {
                 cursor.keyword("if");
+                let start = cursor.next;
                 let condition = cursor.expr(Use::Condition)?;
                 cursor.end()?;
+                cursor.next = start;
+                let title = cursor.expr(Use::Value)?;
                 self.tree.node_mut(entry).visible.push(condition);
+                self.tree.node_mut(entry).title_visible.push(title);
             }
             "select" => {
                 let value = cursor.symbol()?;

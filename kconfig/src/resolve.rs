@@ -153,6 +153,8 @@ impl Resolver<'_> {
         let mut mode = min(visible, max(least, wished));
         if kind == Kind::Bool {
             mode = mode.without_modules();
+        } else if kind == Kind::Unknown && self.kconfig.dialect.tool == Tool::Conf {
+            mode = No;
         }
         // The members are asked for the mode while it is being decided.
         let mut values = ChoiceMode { resolver: *self, choice: id, mode };
@@ -161,9 +163,9 @@ impl Resolver<'_> {
             .iter()
             .map(|member| values.member_visible(*member, choice.kind))
             .collect();
-        let shown = |member: SymbolId| {
-            let at = known.members.iter().position(|known| *known == member);
-            at.is_some_and(|at| members[at] != No)
+        let shown = |symbol: SymbolId| {
+            let known = &self.kconfig.model.symbols[symbol.index()];
+            known.choice == Some(id) && members[known.member] != No
         };
         let selection = if mode == Yes {
             let default = || {
@@ -253,10 +255,8 @@ impl Resolver<'_> {
     fn visible(&self, id: SymbolId) -> Tristate {
         let known = &self.kconfig.model.symbols[id.index()];
         if let Some(choice) = known.choice {
-            let members = &self.kconfig.model.choices[choice.index()].members;
-            let states = &self.values.choice_states[choice.index()].members;
-            let at = members.iter().position(|member| *member == id);
-            return at.and_then(|at| states.get(at).copied()).unwrap_or(No);
+            let members = &self.values.choice_states[choice.index()].members;
+            return members.get(known.member).copied().unwrap_or(No);
         }
         let visible = self.any(&known.prompts);
         match self.effective(self.kconfig.tree.symbols[id.index()].kind) {
@@ -282,7 +282,11 @@ impl Resolver<'_> {
         } else {
             as_number(left).zip(as_number(right))
         };
+        // For `conf`, a hex number makes both unsigned: what is negative is very large.
+        let unsigned = tool == Tool::Conf && (kind(left) == Kind::Hex || kind(right) == Kind::Hex);
+        let wrapped = |number: i128| if number < 0 { number + (1 << 64) } else { number };
         let order = match numbers {
+            Some((left, right)) if unsigned => wrapped(left).cmp(&wrapped(right)),
             Some((left, right)) => left.cmp(&right),
             None => self.text(left).cmp(self.text(right)),
         };

@@ -78,6 +78,8 @@ pub(crate) struct Node {
     pub(crate) depends: Vec<ExprId>,
     /// `visible if` of a menu: all of them have to hold.
     pub(crate) visible: Vec<ExprId>,
+    /// The same, with `m` as it is without modules.
+    pub(crate) title_visible: Vec<ExprId>,
     pub(crate) defaults: Vec<Property<ExprId>>,
     pub(crate) selects: Vec<Property<SymbolId>>,
     pub(crate) implies: Vec<Property<SymbolId>>,
@@ -162,6 +164,7 @@ impl Tree {
             prompt: None,
             depends: Vec::new(),
             visible: Vec::new(),
+            title_visible: Vec::new(),
             defaults: Vec::new(),
             selects: Vec::new(),
             implies: Vec::new(),

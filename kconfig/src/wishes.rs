@@ -141,12 +141,16 @@ impl Configuration<'_> {
         }
     }
 
-    fn wish_for(&mut self, id: SymbolId, wish: Wish) {
+    /// Remembers what was set, and what it says about a choice.
+    pub(crate) fn wish_for(&mut self, id: SymbolId, wish: Wish) {
         let choice = self.kconfig.model.symbols[id.index()].choice;
         if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
+            let kind = self.kconfig.tree.choices[choice.index()].kind;
             let kept = &mut self.values.choice_wishes[choice.index()];
             match (self.kconfig.dialect.tool, *value) {
                 (_, Tristate::No) => {}
+                // Only a tristate has a mode between on and off.
+                (Tool::Kconfiglib, Tristate::Module) if kind != Kind::Tristate => {}
                 (Tool::Kconfiglib, value) => kept.mode = Some(value),
                 (Tool::Conf, value) => {
                     kept.inconsistent |=
