@@ -1,0 +1,5 @@
+#define CONFIG_MODULES 1
+#define CONFIG_GATE_MODULE 1
+#define CONFIG_FIRST_B 1
+#define CONFIG_NAMED_A 1
+#define CONFIG_UNTYPED_A 1

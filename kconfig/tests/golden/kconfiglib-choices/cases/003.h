@@ -1,0 +1,4 @@
+#define CONFIG_MODULES 1
+#define CONFIG_FIRST_A 1
+#define CONFIG_PULLED 1
+#define CONFIG_UNTYPED_A 1

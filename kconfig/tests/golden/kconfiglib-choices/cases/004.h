@@ -1,0 +1,7 @@
+#define CONFIG_MODULES 1
+#define CONFIG_PUSH 1
+#define CONFIG_FIRST_A 1
+#define CONFIG_PULLED 1
+#define CONFIG_NEVER_A 1
+#define CONFIG_UNTYPED_A 1
+#define CONFIG_INNER_B 1

@@ -1,0 +1,7 @@
+#define CONFIG_MODULES 1
+#define CONFIG_NUM 5
+#define CONFIG_NUMLESS 
+#define CONFIG_HEXLESS 0x
+#define CONFIG_HEXRANGE 0x10
+#define CONFIG_TEXTLESS ""
+#define CONFIG_CMP 1

@@ -1,0 +1,16 @@
+#define CONFIG_MODULES 1
+#define CONFIG_BASE 1
+#define CONFIG_INNER 1
+#define CONFIG_NUM 5
+#define CONFIG_NUMLESS 
+#define CONFIG_HEXLESS 0x
+#define CONFIG_HEXRANGE 0x10
+#define CONFIG_TEXTLESS ""
+#define CONFIG_BOOLFROMM 1
+#define CONFIG_NOTEQ 1
+#define CONFIG_SELBYNE 1
+#define CONFIG_MA 1
+#define CONFIG_MB "a\"b\\c"
+#define CONFIG_AFTER 1
+#define CONFIG_AFTER2 1
+#define CONFIG_CMP 1
