@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -163,10 +162,11 @@ impl Work {
 struct Chance(u64);
 
 impl Chance {
+    #[expect(clippy::print_stderr, reason = "how a run is made again")]
     fn new(share: u64) -> Self {
         let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let seed = number_in("KBS_TEST_SEED").unwrap_or_else(|| clock.as_secs());
-        writeln!(std::io::stderr(), "KBS_TEST_SEED={seed}").unwrap();
+        let seed = number_in("KBS_TEST_SEED").unwrap_or(clock.as_secs());
+        eprintln!("KBS_TEST_SEED={seed}");
         Self(seed.wrapping_mul(1_000_003).wrapping_add(share))
     }
 
