@@ -165,8 +165,8 @@ struct Chance(u64);
 impl Chance {
     fn new(share: u64) -> Self {
         let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let seed = number_in("KBS_TEST_SEED").unwrap_or_else(|| clock.as_secs());
-        writeln!(std::io::stderr(), "KBS_TEST_SEED={seed}").unwrap();
+        let seed = number_in("KBS_TEST_SEED").unwrap_or(clock.as_secs());
+        writeln!(std::io::stderr(), "KBS_TEST_SEED={seed}").expect("stderr is open");
         Self(seed.wrapping_mul(1_000_003).wrapping_add(share))
     }
 

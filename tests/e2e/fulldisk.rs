@@ -1,6 +1,7 @@
 //! A state directory whose disk is full, that nobody may write to, or that others may: told with the
 //! path and what is needed, and over once it is mended.
 
+use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -159,12 +160,12 @@ fn with_any_room_left_a_build_is_refused_whole_or_done() {
         let name = format!("CONFIG_NAME=\"room-{room}\"");
         specs.push(spec(&lab, &format!("room-{room}"), &FxSpec::new(&repo).config(&name)));
         let place = number + 2;
-        steps.push_str(&format!("leave {room}; run room-{room} realize \"${{{place}}}\"\n"));
+        writeln!(steps, "leave {room}; run room-{room} realize \"${{{place}}}\"").unwrap();
     }
     steps.push_str("rm \"$KBS_STATE/filler\"; run check store verify\n");
     for room in rooms {
         let place = rooms.iter().position(|other| *other == room).unwrap() + 2;
-        steps.push_str(&format!("run again-{room} realize \"${{{place}}}\"\n"));
+        writeln!(steps, "run again-{room} realize \"${{{place}}}\"").unwrap();
     }
     let args: Vec<_> = specs.iter().map(PathBuf::as_path).collect();
     let said = on_a_small_disk(&lab, &steps, &args);

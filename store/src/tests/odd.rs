@@ -80,7 +80,7 @@ fn scatter(lab: &Lab) -> BTreeMap<PathBuf, Vec<u8>> {
         b"notes.txt",
         b"a\nb",
         b"\xe4-mcu",
-        key[..63].as_bytes(),
+        &key.as_bytes()[..63],
         b".hidden",
         "\u{e4}\u{f6}\u{fc}.json".as_bytes(),
         b"\x1b[2J.zst",

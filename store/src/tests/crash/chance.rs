@@ -89,10 +89,10 @@ fn take_away(store: &Store, old: &str, turn: u32) -> Outcome {
     let verb = |is_there| if is_there { "made" } else { "removed" };
     say(&format!("{} output {old}", verb(store.lookup(key(old))?.is_some())));
     say(&format!("{} layer {old}", verb(store.layer(layer_of(old))?.is_some())));
-    if turn % 5 == 0 {
+    if turn.is_multiple_of(5) {
         store.sweep()?;
     }
-    if turn % 7 == 0 {
+    if turn.is_multiple_of(7) {
         let seen = store.verify(Scope::Sample(5), Repair::No, &mut |_| true)?;
         assert_eq!(seen.findings, []);
     }
@@ -186,7 +186,7 @@ const TOGETHER: u64 = 10;
 
 fn kill_by_chance(share: u64) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seed = number_in("KBS_TEST_SEED").unwrap_or_else(|| now.as_secs()) + share;
+    let seed = number_in("KBS_TEST_SEED").unwrap_or(now.as_secs()) + share;
     let kills = if is_thorough() { number_in("KBS_TEST_KILLS").unwrap() / 2 } else { KILLS };
     say(&format!("KBS_TEST_SEED={} KBS_TEST_KILLS={kills}", seed - share));
     let mut chance = Chance(seed);

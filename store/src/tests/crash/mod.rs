@@ -106,7 +106,9 @@ fn count() -> Vec<(usize, String)> {
 fn every_kind_of_step_is_known() {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let steps = count();
-    steps.iter().for_each(|(_, name)| *kinds.entry(name).or_default() += 1);
+    for (_, name) in &steps {
+        *kinds.entry(name).or_default() += 1;
+    }
     victim::say(&format!("{} steps: {kinds:?}", steps.len()));
     assert_eq!(kinds.into_keys().collect::<Vec<_>>(), KINDS);
 }
@@ -211,18 +213,15 @@ fn refuse_at(share: usize) {
             let (done, name) = &steps[n];
             let when = format!("{error} at step {n}, {name}");
             assert!(report.ended && report.refused.is_some(), "{when}: {}", report.said);
-            match report.failed {
-                Some((act, told)) => {
-                    assert_eq!(act, *done, "{when}: {told}");
-                    let path = place.state().display().to_string();
-                    assert!(told.contains(&path), "{when}: no path in {told}");
-                    is_explained(error, &told, &when);
-                }
-                None => {
-                    let closes = ACTS.get(*done).is_none_or(|act| act.name.starts_with("open"));
-                    assert!(closes, "{when}: nobody was told");
-                    unheard.insert(name.clone());
-                }
+            if let Some((act, told)) = report.failed {
+                assert_eq!(act, *done, "{when}: {told}");
+                let path = place.state().display().to_string();
+                assert!(told.contains(&path), "{when}: no path in {told}");
+                is_explained(error, &told, &when);
+            } else {
+                let closes = ACTS.get(*done).is_none_or(|act| act.name.starts_with("open"));
+                assert!(closes, "{when}: nobody was told");
+                unheard.insert(name.clone());
             }
             let store = Store::open(&place.state()).unwrap_or_else(|e| panic!("{when}: {e:?}"));
             assert_eq!(names_in(&store.paths().scratch()), [""; 0], "{when}: scratch");

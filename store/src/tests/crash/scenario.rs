@@ -144,7 +144,7 @@ fn log(store: &Store, name: &str) -> Result<LogFile, Box<dyn Error>> {
 }
 
 pub(super) fn told(name: &str, marks: &[&str]) -> String {
-    let mut lines = vec![
+    let mut lines = [
         "0555 /".to_owned(),
         "0555 out/".to_owned(),
         file_line(0o444, "dict", &shared()),
@@ -276,7 +276,7 @@ fn put_layer(facts: &mut Facts, number: u8) {
 }
 
 pub(super) fn told_layer(text: &str) -> String {
-    let mut lines = vec![
+    let mut lines = [
         "0755 /".to_owned(),
         "0755 src/".to_owned(),
         "0755 empty/".to_owned(),
@@ -313,7 +313,7 @@ fn image(stage: &mut Stage, number: u8) -> Outcome {
 }
 
 fn put_image(facts: &mut Facts, number: u8) {
-    let mut lines = vec![
+    let mut lines = [
         "0755 /".to_owned(),
         "0755 bin/".to_owned(),
         file_line(0o755, "bin/make", &shared()),

@@ -119,8 +119,8 @@ fn the_victim() {
     sched_setaffinity(None, &one).unwrap();
     match part {
         Part::Scenario => play(state),
-        Part::Open => attempt(0, || Ok(drop(Store::open(state)?))),
-        Part::Rebuild => attempt(0, || Ok(drop(Store::open_rebuilt(state)?))),
+        Part::Open => attempt(0, || Store::open(state).map(drop).map_err(Into::into)),
+        Part::Rebuild => attempt(0, || Store::open_rebuilt(state).map(drop).map_err(Into::into)),
         Part::Crowd => unreachable!("it is elsewhere"),
     }
     say("ended");
