@@ -1,17 +1,22 @@
 //! Finding a daemon, and starting one where none is.
 
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kbs_daemon::Config;
 use kbs_plan::error::{Class, Help};
 use kbs_proto::client::MESSAGE_MAX_B;
+use kbs_proto::pb::StatusRequest;
 use kbs_proto::pb::builds_client::BuildsClient;
 use kbs_proto::pb::daemon_client::DaemonClient;
 use kbs_proto::pb::images_client::ImagesClient;
 use kbs_proto::pb::sources_client::SourcesClient;
 use kbs_proto::pb::store_client::StoreClient;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::net::UnixStream;
 use tonic::transport::Channel;
 
 use crate::env::Env;
@@ -89,6 +94,19 @@ macro_rules! clients {
     )*};
 }
 
+/// A process of this host that is looked at, so that its number cannot become another's.
+#[derive(Debug)]
+pub(crate) struct Process(OwnedFd);
+
+impl Process {
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut ended = [PollFd::new(&self.0, PollFlags::IN)];
+        // Where the kernel cannot tell, waiting would not end.
+        !matches!(poll(&mut ended, Some(&Timespec::default())), Ok(0))
+    }
+}
+
 impl Daemon {
     clients! {
         builds: BuildsClient;
@@ -126,6 +144,15 @@ impl Daemon {
                 Ok(start(&Launch { program: &program, state: dir, config, idle_exit }).await?)
             }
         }
+    }
+
+    /// The process that listens, `None` where it is none of this host or cannot be looked at.
+    pub(crate) async fn process(&self) -> Option<Process> {
+        let told = self.control().status(StatusRequest {}).await.ok()?.into_inner().pid;
+        let peer = UnixStream::connect(self.socket.as_deref()?).await.ok()?.peer_cred().ok()?;
+        // Behind a forwarded socket another process listens than the one that answers.
+        let pid = peer.pid().filter(|&pid| u32::try_from(pid) == Ok(told))?;
+        pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok().map(Process)
     }
 
     /// Does a daemon's work in this process.

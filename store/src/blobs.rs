@@ -90,8 +90,18 @@ impl Store {
 
 /// Hashes everything that `reader` has left.
 pub(crate) fn hash_of(reader: &mut dyn Read) -> io::Result<BlobId> {
+    hash_of_about(reader, CHUNK_B as u64)
+}
+
+/// As [`hash_of`]; there are about `size_b` bytes, so that a small file needs no large buffer.
+pub(crate) fn hash_of_about(reader: &mut dyn Read, size_b: u64) -> io::Result<BlobId> {
     let mut hasher = IdHasher::new();
-    let mut chunk = vec![0; CHUNK_B];
+    // One more, so that the end is found without a larger one.
+    let mut chunk = vec![
+        0;
+        usize::try_from(size_b)
+            .map_or(CHUNK_B, |size_b| CHUNK_B.min(size_b.saturating_add(1)))
+    ];
     loop {
         match reader.read(&mut chunk) {
             Ok(0) => return Ok(hasher.finish()),
@@ -106,7 +116,9 @@ pub(crate) fn hash_of(reader: &mut dyn Read) -> io::Result<BlobId> {
 /// `size_b` long. A file that cannot be read holds nothing.
 pub(crate) fn holds(path: &Path, id: BlobId, size_b: u64, variant: Variant) -> bool {
     size_as_stored(path, variant) == Some(size_b)
-        && File::open(path).and_then(|mut file| hash_of(&mut file)).is_ok_and(|found| found == id)
+        && File::open(path)
+            .and_then(|mut file| hash_of_about(&mut file, size_b))
+            .is_ok_and(|found| found == id)
 }
 
 /// The size in bytes of a regular file that has its variant's mode and the one time, which every

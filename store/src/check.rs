@@ -11,7 +11,7 @@ use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 use rustix::fs::OFlags;
 
-use crate::blobs::hash_of;
+use crate::blobs::hash_of_about;
 use crate::error::lacks_means;
 use crate::layout::{Executable, MTIME, Purpose, Variant};
 
@@ -130,12 +130,12 @@ fn look(
             small
         }
     };
-    for (path, blob, _) in hashed {
+    for (path, blob, size_b) in hashed {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let found = dir
             .open_with(path.as_path(), &options)
-            .and_then(|mut file| hash_of(&mut file))
+            .and_then(|mut file| hash_of_about(&mut file, size_b))
             .map_err(|error| Finding::Unreadable(format!("`{path}`"), error))?;
         if found != blob {
             return Err(Finding::Damage(format!("`{path}` holds other bytes than it should")));
@@ -165,6 +165,19 @@ fn mode(found: &Metadata) -> u32 {
     found.mode() & 0o7777
 }
 
+/// How many entries a directory has.
+fn entries_in(dir: &Dir, place: &Path) -> io::Result<usize> {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let mut found = 0;
+    for entry in rustix::fs::Dir::new(dir.open_with(place, &options)?.into_std())? {
+        let name = entry?;
+        found += usize::from(!matches!(name.file_name().to_bytes(), b"." | b".."));
+    }
+    Ok(found)
+}
+
 /// Compares how many entries each directory has: with all the right ones there, more are wrong.
 fn count_entries(dir: &Dir, listed: &[Listed<'_>]) -> Result<(), Finding> {
     let mut counts = BTreeMap::from([(None, 0_usize)]);
@@ -175,12 +188,9 @@ fn count_entries(dir: &Dir, listed: &[Listed<'_>]) -> Result<(), Finding> {
         *counts.entry(path.parent()).or_default() += 1;
     }
     for (path, count) in counts {
-        let entries = match &path {
-            None => dir.entries(),
-            Some(path) => dir.read_dir(path.as_path()),
-        };
+        let place = path.as_ref().map_or(Path::new("."), RelPath::as_path);
         let what = || path.as_ref().map_or("its directory".to_owned(), |path| format!("`{path}`"));
-        let found = entries.map_err(|error| Finding::Unreadable(what(), error))?.count();
+        let found = entries_in(dir, place).map_err(|error| Finding::Unreadable(what(), error))?;
         if found != count {
             return Err(Finding::Damage(format!("{} holds {found} entries, not {count}", what())));
         }

@@ -158,6 +158,7 @@ async fn stop(force: bool, session: &mut Session<'_>) -> Result<Exit, CliError> 
         session.ui.say("no daemon is running");
         return Ok(Exit::Done);
     };
+    let process = daemon.process().await;
     match daemon.control().stop(pb::StopRequest { force }).await {
         Ok(_) => {}
         // It may leave faster than it answers.
@@ -166,7 +167,10 @@ async fn stop(force: bool, session: &mut Session<'_>) -> Result<Exit, CliError> 
     }
     let Daemon { socket, .. } = daemon;
     let Some(socket) = socket else { return Ok(Exit::Done) };
-    while Daemon::at(&socket).await?.is_some() {
+    // The socket goes first; the store is closed once the process has ended.
+    while Daemon::at(&socket).await?.is_some()
+        || process.as_ref().is_some_and(|process| !process.has_ended())
+    {
         session.ui.show("waiting for running builds");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -14,7 +14,7 @@ use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
 use redb::ReadableTable as _;
 
-use crate::blobs::{hash_of, size_as_stored};
+use crate::blobs::{hash_of_about, size_as_stored};
 use crate::changes::Change;
 use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::error::{At as _, StoreError, lacks_means};
@@ -454,7 +454,7 @@ fn read_all(jobs: &[Job], seen: &mut Verified) -> Result<Vec<Read>, StoreError> 
 fn read(Job { path, blob }: &Job) -> Result<(Read, u64), StoreError> {
     let read = File::open(path).and_then(|mut file| {
         let size_b = file.metadata()?.len();
-        Ok((hash_of(&mut file)?, size_b))
+        Ok((hash_of_about(&mut file, size_b)?, size_b))
     });
     match read {
         Ok((found, size_b)) if found == *blob => Ok((Read::Right, size_b)),

@@ -229,7 +229,8 @@ fn refuse_at(share: usize) {
         }
     }
     // Closing the database, or the directory, is all that may fail unheard: what matters is synced.
-    let closings = ["write to the database", "sync the database", "remove a file"];
+    let closings =
+        ["write to the database", "sync the database", "resize the database", "remove a file"];
     assert!(unheard.iter().all(|name| closings.contains(&name.as_str())), "{unheard:?}");
 }
 
