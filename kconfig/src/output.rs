@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::configuration::Configuration;
-use crate::dialect::{HeaderOff, Tool};
+use crate::dialect::{HeaderOff, Tool, Vintage};
 use crate::expr::Tristate;
 use crate::ids::{NodeId, SymbolId};
 use crate::tree::{Item, Kind, Node};
@@ -61,7 +61,10 @@ impl Configuration<'_> {
         let mut text = String::new();
         if self.kconfig.dialect.tool == Tool::Conf {
             let title = self.title();
-            text = format!("/*\n * Automatically generated file; DO NOT EDIT.\n * {title}\n */\n");
+            let blank = if self.kconfig.dialect.vintage < Vintage::V6 { " *\n" } else { "" };
+            text = format!(
+                "/*\n{blank} * Automatically generated file; DO NOT EDIT.\n * {title}\n{blank} */\n"
+            );
         }
         for id in self.defined() {
             let symbol = &self.kconfig.tree.symbols[id.index()];
@@ -82,7 +85,12 @@ impl Configuration<'_> {
                 (Kind::Text, _) => {
                     writeln!(text, "#define {prefix}{name} \"{}\"", escaped(value))
                 }
-                (Kind::Hex, _) if !value.starts_with("0x") && !value.starts_with("0X") => {
+                (Kind::Hex, _)
+                    if value.is_empty() && zero && self.kconfig.dialect.tool == Tool::Conf =>
+                {
+                    writeln!(text, "#define {prefix}{name} 0")
+                }
+                (Kind::Hex, _) if !is_prefixed(value) => {
                     writeln!(text, "#define {prefix}{name} 0x{value}")
                 }
                 (Kind::Int, _) if value.is_empty() && zero => {
@@ -119,6 +127,9 @@ impl Configuration<'_> {
             (Kind::Bool | Kind::Tristate, No) => writeln!(text, "# {prefix}{name} is not set"),
             (Kind::Bool | Kind::Tristate, on) => writeln!(text, "{prefix}{name}={}", on.as_str()),
             (Kind::Text, _) => writeln!(text, "{prefix}{name}=\"{}\"", escaped(value)),
+            (Kind::Hex, _) if self.resolver().all_written() && !is_prefixed(value) => {
+                writeln!(text, "{prefix}{name}=0x{value}")
+            }
             (Kind::Int | Kind::Hex, _) => writeln!(text, "{prefix}{name}={value}"),
         };
         done.expect("writing to a String cannot fail");
@@ -171,6 +182,10 @@ impl Configuration<'_> {
         }
         value.as_str().to_owned()
     }
+}
+
+fn is_prefixed(hex: &str) -> bool {
+    hex.starts_with("0x") || hex.starts_with("0X")
 }
 
 fn escaped(text: &str) -> String {
@@ -249,7 +264,9 @@ impl<'c> Dotconfig<'c> {
 
     fn close(&mut self, menus: &mut Vec<(NodeId, Option<&str>)>, at: NodeId) {
         while let Some((_, title)) = menus.pop_if(|(end, _)| *end <= at) {
-            let Some(title) = title else { continue };
+            let dialect = self.configuration.kconfig.dialect;
+            let told = dialect.tool == Tool::Kconfiglib || dialect.vintage >= Vintage::V6;
+            let Some(title) = title.filter(|_| told) else { continue };
             writeln!(self.text, "# end of {title}").expect("writing to a String cannot fail");
             self.blank_line = true;
         }

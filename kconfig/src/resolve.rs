@@ -3,7 +3,7 @@
 use std::cmp::{max, min};
 use std::sync::Arc;
 
-use crate::dialect::Tool;
+use crate::dialect::{Tool, Vintage};
 use crate::expr::{Expr, Relation, Tristate};
 use crate::ids::{ChoiceId, ExprId, SymbolId};
 use crate::kconfig::Kconfig;
@@ -136,6 +136,7 @@ impl Resolver<'_> {
                 Tool::Conf => self.number_conf(id, symbol.kind, visible),
             },
         };
+        state.written |= self.all_written();
         state.written &= !symbol.hidden;
         state
     }
@@ -365,6 +366,7 @@ impl Resolver<'_> {
             let value = Tristate::from_bool(selection == Some(id));
             return State { value, visible, written: true, text: None };
         }
+        let vintage = self.kconfig.dialect.vintage;
         let kind = self.effective_of(id);
         let promoted =
             |value: Tristate| if kind == Kind::Bool { value.without_modules() } else { value };
@@ -373,8 +375,9 @@ impl Resolver<'_> {
         let mut value = match self.values.wishes[id.index()] {
             Wish::Logic(wish) if visible != No => min(wish, visible),
             _ => {
-                let mut value = self.default_logic(id);
-                written |= value != No;
+                let default = self.default(id);
+                let mut value = default.map_or(No, |(value, holds)| min(self.expr(value), holds));
+                written |= value != No || vintage < Vintage::V4 && default.is_some();
                 let implied = promoted(self.implied(id));
                 if implied != No {
                     written = true;
@@ -444,10 +447,17 @@ impl Resolver<'_> {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
                 Some((value, _)) => (self.default_text(value), true),
+                None if self.all_written() => ("0".into(), true),
                 None => ("".into(), visible != No),
             },
         };
         State { value: No, visible, written, text: Some(self.clamped(text, kind, range)) }
+    }
+
+    /// Whether everything is written, whatever it is.
+    pub(crate) fn all_written(&self) -> bool {
+        let dialect = self.kconfig.dialect;
+        dialect.tool == Tool::Conf && dialect.vintage < Vintage::V3
     }
 
     /// Whether `text` is in the range of a symbol.

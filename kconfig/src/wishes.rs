@@ -1,7 +1,9 @@
 //! Takes what a `.config` sets, line by line, as the project's tool would.
 
+use std::collections::BTreeSet;
+
 use crate::configuration::Configuration;
-use crate::dialect::Tool;
+use crate::dialect::{Tool, Vintage};
 use crate::expr::Tristate;
 use crate::ids::SymbolId;
 use crate::order::Unit;
@@ -46,13 +48,16 @@ impl Configuration<'_> {
     /// As [`Configuration::load`] otherwise.
     pub fn merge(&mut self, text: &str) -> Vec<Unset> {
         let mut unset = Vec::new();
+        let mut taken = BTreeSet::new();
         for (index, line) in text.lines().enumerate() {
             let Some((name, value)) = self.assignment(line) else { continue };
             let why = match self.find(name) {
                 None => UnsetReason::Unknown,
                 Some(id) => match self.spelled(id, value) {
                     Some(wish) => {
-                        self.wish_for(id, wish);
+                        if !self.first_counts() || taken.insert(id) {
+                            self.wish_for(id, wish);
+                        }
                         continue;
                     }
                     None => UnsetReason::Value,
@@ -65,6 +70,12 @@ impl Configuration<'_> {
             self.forget_misfits();
         }
         unset
+    }
+
+    /// Whether of several lines about a symbol the first one counts.
+    fn first_counts(&self) -> bool {
+        let dialect = self.kconfig.dialect;
+        dialect.tool == Tool::Conf && dialect.vintage < Vintage::V3
     }
 
     /// The name and the spelled value in a line, `None` for a value that is not set.
@@ -144,6 +155,7 @@ impl Configuration<'_> {
     /// Remembers what was set, and what it says about a choice.
     pub(crate) fn wish_for(&mut self, id: SymbolId, wish: Wish) {
         let choice = self.kconfig.model.symbols[id.index()].choice;
+        let first_counts = self.first_counts();
         if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
             let kind = self.kconfig.tree.choices[choice.index()].kind;
             let kept = &mut self.values.choice_wishes[choice.index()];
@@ -158,7 +170,7 @@ impl Configuration<'_> {
                     kept.mode = kept.mode.max(Some(value));
                 }
             }
-            if *value == Tristate::Yes {
+            if *value == Tristate::Yes && !(first_counts && kept.selection.is_some()) {
                 kept.selection = Some(id);
             }
         }

@@ -11,7 +11,7 @@ use crate::{Dir, assert_same, say, tree};
 
 /// Releases that are compared where a repository is given. Older ones have a kconfiglib that writes
 /// another `autoconf.h`.
-const RELEASES: [&str; 3] = ["v0.11.0", "v0.12.0", "v0.13.0"];
+const RELEASES: [&str; 4] = ["v0.10.0", "v0.11.0", "v0.12.0", "v0.13.0"];
 /// How often each configuration is changed at random.
 const VARIANTS: usize = 12;
 

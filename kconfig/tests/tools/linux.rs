@@ -7,6 +7,7 @@ use std::process::Command;
 use kbs_kconfig::Dialect;
 
 use crate::conf::{Depth, Project, disturbed};
+use crate::lottery::Lottery;
 use crate::{count, tree};
 
 /// How many random configurations if the environment does not say.
@@ -70,7 +71,7 @@ fn compare(arch: &str) {
     let defconfigs = cases.len();
     cases.extend(linux.made(count("KBS_TEST_SEEDS", SEEDS)));
     let made = cases.len();
-    cases.extend(disturbed(&cases));
+    cases.extend(disturbed(&mut Lottery::new(3), &cases));
     // The dear comparisons for what differs most from each other.
     let depth = |index: usize| {
         let is_made = defconfigs <= index && index < made;

@@ -4,10 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod busybox;
 mod conf;
 mod klipper;
 mod linux;
 mod lottery;
+mod others;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
