@@ -19,6 +19,17 @@ pub struct Dialect {
     pub header_off: HeaderOff,
     /// How old the project's copy of `conf` is. Means nothing to kconfiglib.
     pub vintage: Vintage,
+    /// How a `.config` has strings.
+    pub strings: Strings,
+}
+
+/// How a `.config` has strings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strings {
+    /// With a `\` before `"` and `\`.
+    Escaped,
+    /// As they are, between quotes, as U-Boot's copy of `conf` does.
+    Plain,
 }
 
 /// How old a copy of `conf` is: projects keep the one that they once took from Linux.
@@ -27,7 +38,7 @@ pub struct Dialect {
 pub enum Vintage {
     /// Before 2.6.20, as in busybox: every symbol is written, a number without a value as 0.
     V2,
-    /// Before 4.17, as in SeaBIOS: a default that says `n` is written all the same.
+    /// Before 4.17, as in `SeaBIOS`: a default that says `n` is written all the same.
     V3,
     /// From 4.17 on, as in U-Boot: what is implied to be `y` cannot be a module.
     V4,
@@ -40,19 +51,23 @@ pub enum Vintage {
 pub enum HeaderOff {
     /// Nothing.
     Left,
-    /// `#define CONFIG_X 0`, as Klipper's copy of kconfiglib and SeaBIOS's copy of `conf` do.
+    /// `#define CONFIG_X 0`, as Klipper's copy of kconfiglib and `SeaBIOS`'s copy of `conf` do.
     Zero,
 }
 
 impl Dialect {
     /// Linux's `conf`, as of 6.1.
-    pub const CONF: Self =
-        Self { tool: Tool::Conf, header_off: HeaderOff::Left, vintage: Vintage::V6 };
+    pub const CONF: Self = Self {
+        tool: Tool::Conf,
+        header_off: HeaderOff::Left,
+        vintage: Vintage::V6,
+        strings: Strings::Escaped,
+    };
     /// The copy of `conf` in U-Boot.
-    pub const U_BOOT: Self = Self { vintage: Vintage::V4, ..Self::CONF };
-    /// The copy of `conf` in SeaBIOS.
+    pub const U_BOOT: Self = Self { vintage: Vintage::V4, strings: Strings::Plain, ..Self::CONF };
+    /// The copy of `conf` in `SeaBIOS`.
     pub const SEABIOS: Self =
-        Self { tool: Tool::Conf, header_off: HeaderOff::Zero, vintage: Vintage::V3 };
+        Self { header_off: HeaderOff::Zero, vintage: Vintage::V3, ..Self::CONF };
     /// The copy of `conf` in busybox. Only its `.config` is known, without the first lines.
     pub const BUSYBOX: Self = Self { vintage: Vintage::V2, ..Self::CONF };
     /// kconfiglib 14.1.

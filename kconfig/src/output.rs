@@ -1,9 +1,10 @@
 //! Writes configurations, byte for byte as the project's tool does.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::configuration::Configuration;
-use crate::dialect::{HeaderOff, Tool, Vintage};
+use crate::dialect::{HeaderOff, Strings, Tool, Vintage};
 use crate::expr::Tristate;
 use crate::ids::{NodeId, SymbolId};
 use crate::tree::{Item, Kind, Node};
@@ -83,7 +84,7 @@ impl Configuration<'_> {
                     writeln!(text, "#define {prefix}{name} 0")
                 }
                 (Kind::Text, _) => {
-                    writeln!(text, "#define {prefix}{name} \"{}\"", escaped(value))
+                    writeln!(text, "#define {prefix}{name} \"{}\"", self.quotable(value))
                 }
                 (Kind::Hex, _)
                     if value.is_empty() && zero && self.kconfig.dialect.tool == Tool::Conf =>
@@ -126,13 +127,23 @@ impl Configuration<'_> {
             (Kind::Unknown, _) => Ok(()),
             (Kind::Bool | Kind::Tristate, No) => writeln!(text, "# {prefix}{name} is not set"),
             (Kind::Bool | Kind::Tristate, on) => writeln!(text, "{prefix}{name}={}", on.as_str()),
-            (Kind::Text, _) => writeln!(text, "{prefix}{name}=\"{}\"", escaped(value)),
-            (Kind::Hex, _) if self.resolver().all_written() && !is_prefixed(value) => {
+            (Kind::Text, _) => writeln!(text, "{prefix}{name}=\"{}\"", self.quotable(value)),
+            (Kind::Hex, _)
+                if self.resolver().all_written() && !value.is_empty() && !is_prefixed(value) =>
+            {
                 writeln!(text, "{prefix}{name}=0x{value}")
             }
             (Kind::Int | Kind::Hex, _) => writeln!(text, "{prefix}{name}={value}"),
         };
         done.expect("writing to a String cannot fail");
+    }
+
+    /// A string as it stands between quotes.
+    fn quotable<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.kconfig.dialect.strings {
+            Strings::Plain => text.into(),
+            Strings::Escaped => text.replace('\\', "\\\\").replace('"', "\\\"").into(),
+        }
     }
 
     fn title(&self) -> &str {
@@ -188,10 +199,6 @@ fn is_prefixed(hex: &str) -> bool {
     hex.starts_with("0x") || hex.starts_with("0X")
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
 /// A `.config` being written.
 struct Dotconfig<'c> {
     configuration: &'c Configuration<'c>,
@@ -228,10 +235,12 @@ impl<'c> Dotconfig<'c> {
     }
 
     fn symbol(&mut self, id: SymbolId) {
-        if std::mem::replace(&mut self.written[id.index()], true) {
+        let configuration = self.configuration;
+        // The oldest `conf` repeats what is defined again.
+        let repeats = configuration.resolver().all_written();
+        if std::mem::replace(&mut self.written[id.index()], true) && !repeats {
             return;
         }
-        let configuration = self.configuration;
         if !configuration.values.states[id.index()].written
             || configuration.kconfig.tree.symbols[id.index()].kind == Kind::Unknown
         {

@@ -269,7 +269,9 @@ impl Resolver<'_> {
     fn compare(&self, relation: Relation, left: SymbolId, right: SymbolId) -> Tristate {
         let tool = self.kconfig.dialect.tool;
         let kind = |id: SymbolId| self.kconfig.tree.symbols[id.index()].kind;
+        let worded = tool == Tool::Conf && self.kconfig.dialect.vintage < Vintage::V6;
         let as_number = |id: SymbolId| match kind(id) {
+            Kind::Bool | Kind::Tristate if worded => None,
             Kind::Bool | Kind::Tristate => Some(match self.text(id) {
                 "n" => 0,
                 "m" => 1,
@@ -379,9 +381,14 @@ impl Resolver<'_> {
                 let mut value = default.map_or(No, |(value, holds)| min(self.expr(value), holds));
                 written |= value != No || vintage < Vintage::V4 && default.is_some();
                 let implied = promoted(self.implied(id));
-                if implied != No {
+                let direct = || promoted(self.any(&known.direct));
+                if implied != No && vintage >= Vintage::V6 {
                     written = true;
-                    value = min(max(value, implied), promoted(self.any(&known.direct)));
+                    value = min(max(value, implied), direct());
+                } else if implied != No {
+                    let implied = min(implied, direct());
+                    written |= implied != No;
+                    value = max(value, implied);
                 }
                 value
             }
@@ -447,7 +454,7 @@ impl Resolver<'_> {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
                 Some((value, _)) => (self.default_text(value), true),
-                None if self.all_written() => ("0".into(), true),
+                None if self.all_written() && kind == Kind::Int => ("0".into(), true),
                 None => ("".into(), visible != No),
             },
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::configuration::Configuration;
-use crate::dialect::{Tool, Vintage};
+use crate::dialect::{Strings, Tool, Vintage};
 use crate::expr::Tristate;
 use crate::ids::SymbolId;
 use crate::order::Unit;
@@ -115,6 +115,9 @@ impl Configuration<'_> {
 
     /// The text in quotes at the start of `value`.
     fn unquoted(&self, value: &str) -> Option<String> {
+        if self.kconfig.dialect.strings == Strings::Plain {
+            return value.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+        }
         let mut rest = value.strip_prefix('"')?.chars();
         let mut text = String::new();
         loop {

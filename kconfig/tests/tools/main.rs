@@ -6,6 +6,8 @@
 
 mod busybox;
 mod conf;
+mod fuzzed;
+mod grammar;
 mod klipper;
 mod linux;
 mod lottery;
