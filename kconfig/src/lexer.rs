@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::dialect::Tool;
 use crate::expr::Relation;
+use crate::help_text::HelpText;
 use crate::ids::NameId;
 use crate::load_error::LoadError;
 use crate::macros::{Assign, Macros, closing};
@@ -67,22 +68,25 @@ impl Lines {
         Some(Line { text: Arc::clone(&self.text), part: first, joined, number })
     }
 
-    /// Skips a help text: the lines that stand as far in as the first of them, or further.
-    pub(crate) fn skip_help(&mut self) {
+    /// Takes a help text: the lines that stand as far in as the first of them, or further.
+    pub(crate) fn take_help(&mut self) -> HelpText {
+        let mut part = self.at..self.at;
         let mut least = None;
         loop {
             let before = (self.at, self.number);
-            let Some(line) = self.physical() else { return };
-            let line = &self.text[line];
-            if line.trim().is_empty() {
+            let Some(line) = self.physical() else { break };
+            let text = &self.text[line.clone()];
+            if text.trim().is_empty() {
                 continue;
             }
-            let depth = indent(line);
+            let depth = indent(text);
             if depth == 0 || depth < *least.get_or_insert(depth) {
                 (self.at, self.number) = before;
-                return;
+                break;
             }
+            part.end = line.end;
         }
+        HelpText { file: Arc::clone(&self.text), part }
     }
 
     fn physical(&mut self) -> Option<Range<usize>> {

@@ -11,8 +11,10 @@ mod dialect;
 mod diff;
 mod dotconfig;
 mod drift;
+mod explain;
 mod expr;
 mod files;
+mod help_text;
 mod ids;
 mod kconfig;
 mod lexer;
@@ -29,6 +31,7 @@ mod resolve;
 mod shell;
 mod shown;
 mod source;
+mod spelled;
 mod spot;
 mod suggest;
 mod symbol;
@@ -46,6 +49,11 @@ pub use dotconfig::{
     parse,
 };
 pub use drift::{Change, Drift, drift};
+pub use explain::{
+    Adjustment, Asked, Cause, ChoiceSeen, ChosenBy, Consequence, Consequences, DefaultPassed,
+    DefaultSeen, DefinedAt, Explanation, HiddenPrompt, Must, Need, NeededValue, Obstacle,
+    ObstacleKind, Origin, Selection, Selects, Standing,
+};
 pub use expr::Tristate;
 pub use files::{FILE_MAX_B, FILES_MAX_B, FileFault, FileMap, Files};
 pub use kconfig::Kconfig;

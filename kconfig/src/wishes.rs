@@ -37,6 +37,7 @@ impl Configuration<'_> {
     /// the assignments that set nothing.
     pub fn load(&mut self, text: &str) -> Vec<Unset> {
         self.values.wishes.fill(Wish::Open);
+        self.values.lines.fill(0);
         self.values.choice_wishes.fill(ChoiceWish::default());
         self.merge(text)
     }
@@ -53,6 +54,7 @@ impl Configuration<'_> {
                 Some(id) => match self.spelled(id, value) {
                     Some(wish) => {
                         self.wish_for(id, wish);
+                        self.values.lines[id.index()] = u32::try_from(index + 1).unwrap_or(0);
                         continue;
                     }
                     None => UnsetReason::Value,
