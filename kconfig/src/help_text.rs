@@ -11,10 +11,14 @@ pub(crate) struct HelpText {
 }
 
 impl HelpText {
+    /// The lines as they stand in the file.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.file[self.part.clone()].lines()
+    }
+
     /// The text without the indentation of its first line.
     pub(crate) fn to_text(&self) -> String {
-        let raw = &self.file[self.part.clone()];
-        let mut lines = raw.lines().skip_while(|line| line.trim().is_empty()).peekable();
+        let mut lines = self.lines().skip_while(|line| line.trim().is_empty()).peekable();
         let first = lines.peek().copied().unwrap_or_default();
         let margin = &first[..first.len() - first.trim_start().len()];
         let outdented = |line: &str| {
