@@ -70,7 +70,7 @@ impl Configuration<'_> {
     }
 
     /// The name and the spelled value in a line, `None` for a value that is not set.
-    fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    pub(crate) fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
         let line = match self.kconfig.dialect.tool {
             Tool::Kconfiglib => line.trim_end(),
             Tool::Conf => line.strip_suffix('\r').unwrap_or(line),
@@ -91,7 +91,7 @@ impl Configuration<'_> {
     }
 
     /// What a spelled value means.
-    fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
+    pub(crate) fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
         let kind = self.kconfig.tree.symbols[id.index()].kind;
         let Some(value) = value else {
             return kind.is_logic().then_some(Wish::Logic(Tristate::No));
