@@ -13,11 +13,13 @@ mod dotconfig;
 mod drift;
 mod expr;
 mod files;
+mod help;
 mod ids;
 mod kconfig;
 mod lexer;
 mod load_error;
 mod macros;
+mod menu;
 mod model;
 mod names;
 mod number;
@@ -51,6 +53,9 @@ pub use files::{FILE_MAX_B, FILES_MAX_B, FileFault, FileMap, Files};
 pub use kconfig::Kconfig;
 pub use load_error::{LoadError, NESTING_MAX, SOURCES_MAX};
 pub use macros::Note;
+pub use menu::{
+    Effect, Entry, EntryId, EntryKind, Listing, Menu, Row, SetAsked, Settable, Setting, ValueKind,
+};
 pub use pattern::Pattern;
 pub use shell::{NoShell, Shell, ShellRefusal};
 pub use spot::Spot;

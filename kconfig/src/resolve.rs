@@ -399,7 +399,7 @@ impl Resolver<'_> {
     }
 
     /// The range that holds.
-    fn range(&self, id: SymbolId, kind: Kind) -> Option<(i128, i128)> {
+    pub(crate) fn range(&self, id: SymbolId, kind: Kind) -> Option<(i128, i128)> {
         let ranges = &self.kconfig.model.symbols[id.index()].ranges;
         let range = ranges.iter().find(|range| self.expr(range.condition) != No)?;
         let bound = |id: SymbolId| leading(self.text(id), base(kind), self.kconfig.dialect.tool);

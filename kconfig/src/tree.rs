@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::expr::{Constants, Exprs};
+use crate::help::Help;
 use crate::ids::{ChoiceId, ExprId, FileId, NameId, NodeId, SymbolId};
 use crate::names::Names;
 use crate::spot::{Span, Spot};
@@ -84,6 +85,9 @@ pub(crate) struct Node {
     pub(crate) selects: Vec<Property<SymbolId>>,
     pub(crate) implies: Vec<Property<SymbolId>>,
     pub(crate) ranges: Vec<Property<(SymbolId, SymbolId)>>,
+    pub(crate) help: Option<Help>,
+    /// `menuconfig`: what belongs to it is a menu of its own.
+    pub(crate) opens: bool,
     /// The first entry behind it and all that stands in it.
     pub(crate) end: NodeId,
 }
@@ -169,6 +173,8 @@ impl Tree {
             selects: Vec::new(),
             implies: Vec::new(),
             ranges: Vec::new(),
+            help: None,
+            opens: false,
             end: NodeId::at(self.nodes.len() + 1),
         });
         match item {
