@@ -158,7 +158,7 @@ impl<'k> Configuration<'k> {
     }
 
     /// Decides units, and all that depends on what comes out differently.
-    fn decide_again(&mut self, units: &[Unit]) {
+    pub(crate) fn decide_again(&mut self, units: &[Unit]) {
         let order = &self.kconfig.order;
         let mut open: BTreeSet<u32> = units.iter().map(|unit| order.rank(*unit)).collect();
         while let Some(rank) = open.pop_first() {

@@ -14,13 +14,14 @@ mod drift;
 mod explain;
 mod expr;
 mod files;
-mod help_text;
+mod help;
 mod ids;
 mod kconfig;
 mod lexer;
 mod lint;
 mod load_error;
 mod macros;
+mod menu;
 mod model;
 mod names;
 mod number;
@@ -63,6 +64,9 @@ pub use kconfig::Kconfig;
 pub use lint::{Flaw, FlawKind};
 pub use load_error::{LoadError, NESTING_MAX, SOURCES_MAX};
 pub use macros::Note;
+pub use menu::{
+    Effect, Entry, EntryId, EntryKind, Listing, Menu, Row, SetAsked, Settable, Setting, ValueKind,
+};
 pub use pattern::Pattern;
 pub use review::{Dropped, DroppedWhy};
 pub use search::{FoundIn, Hit};

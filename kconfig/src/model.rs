@@ -47,6 +47,8 @@ pub(crate) struct Model {
     pub(crate) choices: Vec<ChoiceModel>,
     /// By entry; only menus and comments use it.
     pub(crate) shown: Vec<Shown>,
+    /// By entry: when its prompt is shown, `None` without one.
+    pub(crate) prompts: Vec<Option<ExprId>>,
 }
 
 /// Derives the model, and gives types to choices and members that have none.
@@ -60,6 +62,7 @@ pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
         walk.visit(NodeId::at(index), node, &nodes, tree, &mut model);
     }
     model.shown = walk.shown;
+    model.prompts = walk.prompts;
     tree.nodes = nodes;
     infer_kinds(tree, &model, tool);
     for (index, node) in tree.nodes.iter().enumerate() {
@@ -124,7 +127,10 @@ impl Walk {
         let around = block.map_or(Exprs::yes(), |(block, _)| self.visible_inside[block.index()]);
         let visible_inside = tree.exprs.and(around, visible);
         let prompt = node.prompt.map(|prompt| {
-            let depends = tree.exprs.and(around, condition);
+            let depends = match node.item {
+                Item::Symbol(_) | Item::Choice(_) => tree.exprs.and(around, condition),
+                Item::Menu | Item::Comment | Item::If => condition,
+            };
             tree.exprs.and(prompt.condition, depends)
         });
         // The title of a menu is shown for `m` even where there are no modules.

@@ -198,11 +198,9 @@ impl Parser<'_> {
     }
 
     fn help(&mut self, at: &Spot) -> Result<(), LoadError> {
-        if self.entry.is_none() {
-            return Err(misplaced("help", at));
-        }
-        if let (Some(frame), Some(entry)) = (self.frames.last_mut(), self.entry) {
-            self.tree.node_mut(entry).help = Some(frame.lines.take_help());
+        let Some(entry) = self.entry else { return Err(misplaced("help", at)) };
+        if let Some(frame) = self.frames.last_mut() {
+            self.tree.node_mut(entry).help = Some(frame.lines.help());
         }
         Ok(())
     }
@@ -262,7 +260,8 @@ impl Parser<'_> {
         if self.tool == Tool::Kconfiglib && &**self.tree.names.text(name) == "MODULES" {
             self.tree.modules = Some(symbol);
         }
-        self.add(Item::Symbol(symbol), statement.span);
+        let node = self.add(Item::Symbol(symbol), statement.span);
+        self.tree.node_mut(node).opens = statement.word == "menuconfig";
         Ok(())
     }
 

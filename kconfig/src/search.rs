@@ -1,6 +1,6 @@
 //! Finds symbols by words.
 
-use crate::help_text::HelpText;
+use crate::help::Help;
 use crate::ids::SymbolId;
 use crate::kconfig::Kconfig;
 use crate::spot::Spot;
@@ -85,7 +85,7 @@ impl Kconfig {
             .map(|prompt| &**self.tree.names.text(prompt.value))
             .collect();
         let choice = self.choice_title(id);
-        let helps: Vec<&HelpText> = nodes().filter_map(|node| node.help.as_ref()).collect();
+        let helps: Vec<&Help> = nodes().filter_map(|node| node.help.as_ref()).collect();
         let text = Text { name, prompts: &prompts, choice, helps: &helps };
         let mut total = if prompts.is_empty() { 0 } else { HAS_PROMPT };
         let mut best: Option<(u32, FoundIn)> = None;
@@ -119,7 +119,7 @@ struct Text<'a> {
     name: &'a str,
     prompts: &'a [&'a str],
     choice: Option<&'a str>,
-    helps: &'a [&'a HelpText],
+    helps: &'a [&'a Help],
 }
 
 impl Text<'_> {
@@ -136,7 +136,7 @@ impl Text<'_> {
         if let Some(title) = self.choice.filter(|title| mention(title, word).is_some()) {
             return Some((IN_CHOICE, FoundIn::Choice(title.to_owned())));
         }
-        let lines = self.helps.iter().flat_map(|help| help.lines());
+        let lines = self.helps.iter().flat_map(|help| help.raw_lines());
         let best = lines.filter_map(|line| mention(line, word).map(|how| (how, line)));
         let (how, line) = best.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
         Some((how.of(IN_HELP, WORD_OF_HELP), FoundIn::Help(line.trim().to_owned())))

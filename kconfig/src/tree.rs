@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::expr::{Constants, Exprs};
-use crate::help_text::HelpText;
+use crate::help::Help;
 use crate::ids::{ChoiceId, ExprId, FileId, NameId, NodeId, SymbolId};
 use crate::names::Names;
 use crate::spot::{Span, Spot};
@@ -106,7 +106,9 @@ pub(crate) struct Node {
     pub(crate) selects: Vec<Property<SymbolId>>,
     pub(crate) implies: Vec<Property<SymbolId>>,
     pub(crate) ranges: Vec<Property<(SymbolId, SymbolId)>>,
-    pub(crate) help: Option<HelpText>,
+    pub(crate) help: Option<Help>,
+    /// `menuconfig`: what belongs to it is a menu of its own.
+    pub(crate) opens: bool,
     /// The first entry behind it and all that stands in it.
     pub(crate) end: NodeId,
 }
@@ -193,6 +195,7 @@ impl Tree {
             implies: Vec::new(),
             ranges: Vec::new(),
             help: None,
+            opens: false,
             end: NodeId::at(self.nodes.len() + 1),
         });
         match item {

@@ -2,6 +2,8 @@
 
 use super::Explanation;
 use crate::configuration::{Configuration, SetError};
+use crate::menu::Effect;
+use crate::shown::shown;
 
 /// What setting a symbol would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct Consequence {
     pub after: Option<String>,
 }
 
-impl Configuration<'_> {
+impl<'k> Configuration<'k> {
     /// What setting `symbol` to `value` would change. Nothing is changed.
     ///
     /// # Errors
@@ -34,27 +36,26 @@ impl Configuration<'_> {
     pub fn consequences(&self, symbol: &str, value: &str) -> Result<Consequences, SetError> {
         let mut changed = self.clone();
         changed.set(symbol, value)?;
-        let after = changed
-            .explain(symbol)
-            .ok_or_else(|| SetError::Unknown { symbol: crate::shown::shown(symbol) })?;
+        let after =
+            changed.explain(symbol).ok_or_else(|| SetError::Unknown { symbol: shown(symbol) })?;
         Ok(Consequences { after, changes: self.changes_to(&changed) })
     }
 
     /// The symbols that have other values in `other`, a configuration of the same project, in the
     /// order of the files.
-    pub fn changes_to(&self, other: &Self) -> Vec<Consequence> {
-        let changes = self.defined().filter_map(|id| {
+    pub fn changes_to(&self, other: &Configuration<'k>) -> Vec<Consequence> {
+        let told = |effect: Effect<'_>| {
+            let id = self.find(effect.symbol)?;
             let kind = self.kconfig.tree.symbols[id.index()].kind;
-            let value = |configuration: &Self| {
-                let is_written = configuration.values.states[id.index()].written;
-                // Off and absent are the same.
-                let is_there = is_written || kind.is_logic();
-                is_there.then(|| configuration.resolver().text(id).to_owned())
+            // Off and absent are the same.
+            let value = |value: Option<String>| match value {
+                None if kind.is_logic() => Some("n".to_owned()),
+                value => value,
             };
-            let (before, after, kind) = (value(self), value(other), kind.word());
-            let symbol = self.kconfig.tree.symbol_name(id).to_string();
+            let (before, after) = (value(effect.before), value(effect.after));
+            let (symbol, kind) = (effect.symbol.to_owned(), kind.word());
             (before != after).then_some(Consequence { symbol, kind, before, after })
-        });
-        changes.collect()
+        };
+        self.effects(other).into_iter().filter_map(told).collect()
     }
 }

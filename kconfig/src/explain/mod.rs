@@ -16,7 +16,7 @@ pub use selects::{Origin, Selection, Selects};
 
 use crate::configuration::Configuration;
 use crate::expr::Tristate;
-use crate::help_text::HelpText;
+use crate::help::Help;
 use crate::ids::SymbolId;
 use crate::model::Model;
 use crate::resolve::{Resolver, Values};
@@ -125,7 +125,7 @@ impl Facts<'_> {
             selects: self.selects(id),
             range: self.range(id),
             choice: self.choice_of(id),
-            help: help.map(HelpText::to_text).filter(|text| !text.is_empty()),
+            help: help.map(Help::lines).filter(|text| !text.is_empty()),
         }
     }
 
