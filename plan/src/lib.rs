@@ -5,6 +5,7 @@
 pub mod derivation;
 pub mod error;
 pub mod id;
+pub mod kconfig;
 pub mod limits;
 pub mod path;
 pub mod pattern;
