@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::env_refused;
 use crate::path::RelPath;
-use crate::recipe::env_refused;
 
 /// Longest prefix of symbols in bytes.
 const PREFIX_MAX_B: usize = 32;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::env_refused;
 use crate::kconfig::{Configurer, KconfigPatch, KconfigRules};
 use crate::pattern::Pattern;
 
@@ -534,46 +535,6 @@ fn finish_version(version: VersionPatch, rule: Rule) -> Result<VersionPolicy, Re
         (None, None | Some(VersionPolicyName::Describe)) => Ok(VersionPolicy::Describe { abbrev }),
         (None, Some(VersionPolicyName::Paths)) => Ok(VersionPolicy::Paths { abbrev }),
     }
-}
-
-/// Names that decide what the sandbox promises, or that make the loader run something else.
-const ENV_OWNED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "PWD",
-    "OLDPWD",
-    "SHELL",
-    "IFS",
-    "ENV",
-    "BASH_ENV",
-    "TZ",
-    "LC_ALL",
-    "LANG",
-    "SOURCE_DATE_EPOCH",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "GNUMAKEFLAGS",
-    "KCONFIG_CONFIG",
-    "USER",
-    "LOGNAME",
-    "HOSTNAME",
-    "KBUILD_BUILD_USER",
-    "KBUILD_BUILD_HOST",
-    "KBUILD_BUILD_TIMESTAMP",
-];
-
-/// Why an environment variable cannot be set, `None` where it can.
-pub(crate) fn env_refused(name: &str, value: &str) -> Option<&'static str> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !name.bytes().all(word) {
-        return Some("cannot be the name of an environment variable");
-    }
-    if value.contains('\0') {
-        return Some("contains a NUL byte");
-    }
-    let owned = ENV_OWNED.contains(&name) || name.starts_with("LD_");
-    owned.then_some("is decided by the sandbox and cannot be set")
 }
 
 /// Whether a version string can be compiled in: it goes through shells and makefiles, so only
