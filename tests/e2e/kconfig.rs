@@ -147,6 +147,39 @@ fn drift_is_refused_whoever_normalises() {
 }
 
 #[test]
+fn a_project_whose_own_tool_decides_otherwise_is_told_of_with_the_symbols() {
+    let (lab, repo) = (Lab::new(), fx());
+    let script = read(repo.path().join("scripts/olddefconfig"));
+    repo.write("scripts/olddefconfig", format!("{script}\necho CONFIG_SLEEP=7 >>\"$config\"\n"));
+    let makefile = read(repo.path().join("Makefile"));
+    repo.write(
+        "Makefile",
+        format!("{makefile}\nall: again\nagain: out/fx.txt\n\tsh scripts/olddefconfig\n"),
+    );
+    repo.commit("a tool with a mind of its own");
+    let answer = lab.realize(&by_kbs(&repo), &["--json", "--log"]).done();
+    let told = answer.notices("config-differs");
+    assert_eq!(told[0], "CONFIG_SLEEP: kbs decided 0, the build's own .config says 7", "{told:?}");
+    assert!(told[1].contains("[recipe.kconfig] configure = \"project\""), "{told:?}");
+    let events = answer.events();
+    let notice = events.iter().find(|event| event["kind"] == "config-differs").unwrap();
+    assert_eq!(notice["symbols"], serde_json::json!(["SLEEP"]));
+    let key = answer.output().key;
+    let shown = lab.run(["show", &key, "--json"]).done().json();
+    let difference = serde_json::json!([{ "symbol": "SLEEP", "given": "0", "built": "7" }]);
+    assert_eq!(shown["config_differences"], difference, "{shown}");
+    let shown = lab.run(["show", &key]).done().out;
+    assert!(shown.contains("CONFIG_SLEEP: kbs decided 0"), "{shown}");
+    let line = "kbs: CONFIG_SLEEP: kbs decided 0";
+    assert!(lab.run(["log", &key]).done().out.contains(line) && answer.log().contains(line));
+    // Where its own tool normalises, it is the build that changes nothing.
+    let own = lab.realize(&FxSpec::new(&repo), &["--json"]).done();
+    assert!(own.notices("config-differs").is_empty() && own.notices("dirty-config").is_empty());
+    let shown = lab.run(["show", &own.output().key, "--json"]).done().json();
+    assert!(shown["config_differences"].is_null(), "{shown}");
+}
+
+#[test]
 fn a_project_below_a_directory_with_generated_files_and_a_prefix_of_its_own() {
     let (lab, repo) = (Lab::new(), Repo::new());
     fx_in(&repo, "fw/");

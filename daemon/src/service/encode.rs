@@ -24,8 +24,8 @@ pub(crate) fn event(happening: Happening) -> Option<pb::Event> {
             detail: String::new(),
             took_ms: Some(millis(took)),
         }),
-        Happening::Notice { kind, text } => {
-            pb::event::Event::Notice(pb::Notice { kind: kind.to_owned(), text })
+        Happening::Notice { kind, text, symbols } => {
+            pb::event::Event::Notice(pb::Notice { kind: kind.to_owned(), text, symbols })
         }
         Happening::Sample(sample) => pb::event::Event::Sample(self::sample(sample)),
         Happening::Log { offset, data } => pb::event::Event::Log(pb::LogChunk { offset, data }),

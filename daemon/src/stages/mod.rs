@@ -4,6 +4,7 @@ mod asked;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod collect;
+mod compared;
 pub(crate) mod configure;
 pub(crate) mod drift;
 pub(crate) mod garbage;
