@@ -46,14 +46,14 @@ fn environment(root: &Path) -> BTreeMap<String, String> {
     .into()
 }
 
-struct Linux {
-    root: PathBuf,
-    env: BTreeMap<String, String>,
-    scratch: tempfile::TempDir,
+pub(crate) struct Linux {
+    pub(crate) root: PathBuf,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) scratch: tempfile::TempDir,
 }
 
 impl Linux {
-    fn load(&self) -> Kconfig {
+    pub(crate) fn load(&self) -> Kconfig {
         let files = Dir(self.root.clone());
         let shell = Sh { dir: &self.root, env: &self.env };
         Kconfig::load("Kconfig", &files, Dialect::CONF, &self.env, &shell)
@@ -61,7 +61,7 @@ impl Linux {
     }
 
     /// Runs `conf --MODE` and returns the `.config` that it leaves.
-    fn conf(&self, mode: &str, env: &[(&str, &str)], before: Option<&str>) -> String {
+    pub(crate) fn conf(&self, mode: &str, env: &[(&str, &str)], before: Option<&str>) -> String {
         let config = self.scratch.path().join("config");
         match before {
             Some(text) => std::fs::write(&config, text).unwrap(),
@@ -84,7 +84,7 @@ impl Linux {
     }
 }
 
-fn linux() -> Option<Linux> {
+pub(crate) fn linux() -> Option<Linux> {
     let root = tree("KBS_TEST_LINUX")?;
     let env = environment(&root);
     Some(Linux { root, env, scratch: tempfile::tempdir().unwrap() })

@@ -7,6 +7,9 @@
 mod klipper;
 mod linux;
 mod lottery;
+mod menu;
+#[path = "../golden/menu.rs"]
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
