@@ -8,6 +8,7 @@ mod compared;
 pub(crate) mod configure;
 pub(crate) mod drift;
 pub(crate) mod garbage;
+pub(crate) mod handed;
 pub(crate) mod image;
 pub(crate) mod ingest;
 pub(crate) mod jail;
