@@ -10,7 +10,7 @@ use super::dropped::Losses;
 use super::{load, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs, write_config};
+use crate::kconfig::{TreeArgs, write_config};
 use crate::render::{explain, explain_json};
 use crate::ui::{Format, Ui};
 
@@ -33,7 +33,7 @@ pub(super) struct SetArgs {
     #[arg(long)]
     minimal: bool,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config set`.
@@ -45,7 +45,7 @@ pub(super) fn run(args: &SetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let settings = settings.iter().map(|text| split(text)).collect::<Result<Vec<_>, _>>()?;
     let kconfig = tree.load()?;
     let is_new = file != Path::new("-") && !file.exists();
-    let config = ConfigText::read_or_defaults(Some(file).filter(|_| !is_new))?;
+    let config = tree.config(Some(file).filter(|_| !is_new))?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     Losses::of(&configuration, config.as_ref()).warn(ui);
