@@ -39,6 +39,7 @@ impl Configuration<'_> {
     /// the assignments that set nothing.
     pub fn load(&mut self, text: &str) -> Vec<Unset> {
         self.values.wishes.fill(Wish::Open);
+        self.values.lines.fill(0);
         self.values.choice_wishes.fill(ChoiceWish::default());
         self.merge(text)
     }
@@ -57,6 +58,7 @@ impl Configuration<'_> {
                     Some(wish) => {
                         if !self.first_counts() || taken.insert(id) {
                             self.wish_for(id, wish);
+                            self.values.lines[id.index()] = u32::try_from(index + 1).unwrap_or(0);
                         }
                         continue;
                     }
@@ -79,7 +81,7 @@ impl Configuration<'_> {
     }
 
     /// The name and the spelled value in a line, `None` for a value that is not set.
-    fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    pub(crate) fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
         let line = match self.kconfig.dialect.tool {
             Tool::Kconfiglib => line.trim_end(),
             Tool::Conf => line.strip_suffix('\r').unwrap_or(line),
@@ -100,7 +102,7 @@ impl Configuration<'_> {
     }
 
     /// What a spelled value means.
-    fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
+    pub(crate) fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
         let kind = self.kconfig.tree.symbols[id.index()].kind;
         let Some(value) = value else {
             return kind.is_logic().then_some(Wish::Logic(Tristate::No));

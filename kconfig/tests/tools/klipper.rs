@@ -33,7 +33,7 @@ for name in sorted(os.listdir(sys.argv[2])):
 ";
 
 /// A checkout: the tree itself, or what a repository has at `revision`.
-fn checkout(given: &Path, revision: &str, scratch: &Path) -> PathBuf {
+pub(crate) fn checkout(given: &Path, revision: &str, scratch: &Path) -> PathBuf {
     if given.join("src/Kconfig").exists() {
         return given.to_owned();
     }
@@ -56,7 +56,7 @@ fn checkout(given: &Path, revision: &str, scratch: &Path) -> PathBuf {
     root
 }
 
-fn load(root: &Path) -> Kconfig {
+pub(crate) fn load(root: &Path) -> Kconfig {
     let files = Dir(root.to_owned());
     Kconfig::load("src/Kconfig", &files, Dialect::KLIPPER, &BTreeMap::new(), &NoShell)
         .unwrap_or_else(|error| panic!("{error}"))
@@ -74,7 +74,7 @@ fn olddefconfig(root: &Path, config: &Path) -> String {
     std::fs::read_to_string(config).unwrap()
 }
 
-fn symbols(root: &Path) -> Vec<String> {
+pub(crate) fn symbols(root: &Path) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![root.join("src")];
     while let Some(dir) = open.pop() {

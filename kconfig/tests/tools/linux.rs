@@ -46,9 +46,10 @@ fn environment(root: &Path, arch: &str) -> BTreeMap<String, String> {
     .into()
 }
 
-fn compare(arch: &str) {
-    let Some(root) = tree("KBS_TEST_LINUX") else { return };
-    let linux = Project {
+/// The tree, for `arch`.
+pub(crate) fn linux(arch: &str) -> Option<Project> {
+    let root = tree("KBS_TEST_LINUX")?;
+    Some(Project {
         name: format!("Linux {arch}"),
         env: environment(&root, arch),
         kconfig: "Kconfig",
@@ -56,7 +57,11 @@ fn compare(arch: &str) {
         dialect: Dialect::CONF,
         scratch: tempfile::tempdir().unwrap(),
         root,
-    };
+    })
+}
+
+fn compare(arch: &str) {
+    let Some(linux) = linux(arch) else { return };
     let kconfig = linux.load();
     let mut configuration = kconfig.evaluate();
     let mut cases = vec![("nothing".to_owned(), String::new())];

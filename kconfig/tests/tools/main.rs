@@ -11,7 +11,10 @@ mod grammar;
 mod klipper;
 mod linux;
 mod lottery;
+mod menu;
 mod others;
+#[path = "../golden/menu.rs"]
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

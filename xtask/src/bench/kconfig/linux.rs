@@ -159,13 +159,10 @@ impl Linux {
         runs: usize,
     ) -> Result<(), Failure> {
         let what = format!("{what}, all answers known");
-        let tree = match kconfiglib {
-            Some(_) => Some(self.tree_for_kconfiglib()?),
-            None => {
-                report.skip("kconfiglib on Linux", "not given; give --kconfiglib DIR");
-                None
-            }
-        };
+        if kconfiglib.is_none() {
+            report.skip("kconfiglib on Linux", "not given; give --kconfiglib DIR");
+        }
+        let tree = kconfiglib.map(|_| self.tree_for_kconfiglib()).transpose()?;
         let mut contenders = vec![
             Contender::new("kbs", |_| self.ours("known")),
             Contender::new("conf", |_| Ok(self.answered(self.olddefconfig()?))),

@@ -78,8 +78,8 @@ impl Answers {
 
     /// Writes what [`Answers::read`] reads.
     pub(crate) fn write(answers: &BTreeMap<String, String>, path: &Path) -> Result<(), Failure> {
-        let text: String =
-            answers.iter().map(|(command, answer)| format!("{command}\0{answer}\0")).collect();
+        let words = answers.iter().flat_map(|(command, answer)| [command, "\0", answer, "\0"]);
+        let text: String = words.collect();
         Ok(std::fs::write(path, text)?)
     }
 }
