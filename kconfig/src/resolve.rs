@@ -271,7 +271,10 @@ impl Resolver<'_> {
     fn compare(&self, relation: Relation, left: SymbolId, right: SymbolId) -> Tristate {
         let tool = self.kconfig.dialect.tool;
         let kind = |id: SymbolId| self.kconfig.tree.symbols[id.index()].kind;
-        let worded = tool == Tool::Conf && self.kconfig.dialect.vintage < Vintage::V6;
+        let vintage = self.kconfig.dialect.vintage;
+        let worded = tool == Tool::Conf && vintage < Vintage::V6;
+        // The oldest compare as text, whatever it is.
+        let numbers_count = tool == Tool::Kconfiglib || vintage >= Vintage::V4;
         let as_number = |id: SymbolId| match kind(id) {
             Kind::Bool | Kind::Tristate if worded => None,
             Kind::Bool | Kind::Tristate => Some(match self.text(id) {
@@ -282,10 +285,16 @@ impl Resolver<'_> {
             }),
             kind => number(self.text(id), base(kind), tool),
         };
-        let numbers = if kind(left) == Kind::Text && kind(right) == Kind::Text {
+        let numbers = if kind(left) == Kind::Text && kind(right) == Kind::Text || !numbers_count {
             None
         } else {
-            as_number(left).zip(as_number(right))
+            let (first, second) = (as_number(left), as_number(right));
+            let is_order = !matches!(relation, Relation::Equal | Relation::Unequal);
+            let has_word = kind(left).is_logic() || kind(right).is_logic();
+            if worded && is_order && has_word && first.is_some() != second.is_some() {
+                return No;
+            }
+            first.zip(second)
         };
         // For `conf`, a hex number makes both unsigned: what is negative is very large.
         let unsigned = tool == Tool::Conf && (kind(left) == Kind::Hex || kind(right) == Kind::Hex);
