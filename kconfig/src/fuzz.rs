@@ -56,6 +56,8 @@ pub fn evaluate(bytes: &[u8]) -> bool {
     let mut configuration = kconfig.evaluate();
     configuration.load(&config);
     write(&configuration);
+    // What `conf` leaves undecided after numbers out of range.
+    configuration.decide_all();
     let names: Vec<String> = kconfig
         .tree
         .symbols

@@ -385,6 +385,8 @@ impl Resolver<'_> {
             |value: Tristate| if kind == Kind::Bool { value.without_modules() } else { value };
         let floor = promoted(self.floor(id));
         let mut written = visible != No || floor != No;
+        // Old ones make no module of what is implied to be on.
+        let mut implied_on = false;
         let mut value = match self.values.wishes[id.index()] {
             Wish::Logic(wish) if visible != No => min(wish, visible),
             _ => {
@@ -398,6 +400,7 @@ impl Resolver<'_> {
                     written = true;
                     value = min(max(value, implied), direct());
                 } else if implied != No {
+                    implied_on = implied == Yes;
                     let implied = min(implied, direct());
                     written |= implied != No;
                     value = max(value, implied);
@@ -406,6 +409,9 @@ impl Resolver<'_> {
             }
         };
         value = promoted(max(value, floor));
+        if implied_on {
+            value = value.without_modules();
+        }
         State { value, visible, written, text: None }
     }
 
@@ -471,7 +477,6 @@ impl Resolver<'_> {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
                 Some((default, _)) => (self.default_text(default.value), true),
-                None if self.all_written() && kind == Kind::Int => ("0".into(), true),
                 None => ("".into(), visible != No),
             },
         };

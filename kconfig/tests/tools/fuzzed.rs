@@ -109,7 +109,8 @@ impl Tally {
         }
     }
 
-    fn end(mut self, tool: &str) {
+    /// Tells, and fails if more than `tolerated` of a thousand files differ.
+    fn end(mut self, tool: &str, tolerated: usize) {
         let total = self.differences.len();
         say(&format!(
             "{tool}: {} files of random projects compared, {} projects refused by it, of which \
@@ -124,7 +125,9 @@ impl Tally {
             self.differences.iter().filter_map(|text| text.split([',', ':']).next()).collect();
         let mut told = self.differences.join("\n======\n");
         told.truncate((0..=TOLD_MAX_B).rev().find(|at| told.is_char_boundary(*at)).unwrap_or(0));
-        assert!(total == 0, "{told}\n{total} differences: {seeds:?}");
+        let few = total * 1000 <= tolerated * self.compared;
+        assert!(few, "{told}\n{total} differences: {seeds:?}");
+        assert!(self.compared > self.refused, "most projects were refused");
     }
 }
 
@@ -169,7 +172,7 @@ fn random_projects_are_configured_as_kconfiglib_configures_them() {
             }
         }
     }
-    tally.end("kconfiglib");
+    tally.end("kconfiglib", 0);
 }
 
 /// A `conf` and what it does.
@@ -177,6 +180,8 @@ struct Conf {
     program: PathBuf,
     dialect: Dialect,
     name: &'static str,
+    /// How many of a thousand files may differ; docs/KCONFIG.md says which do.
+    tolerated: usize,
 }
 
 impl Conf {
@@ -249,33 +254,45 @@ fn compare(conf: &Conf, speech: Speech) {
             }
         }
     }
-    tally.end(conf.name);
+    tally.end(conf.name, conf.tolerated);
 }
 
 #[test]
 fn random_projects_are_configured_as_linux_configures_them() {
     let Some(root) = tree("KBS_TEST_LINUX") else { return };
     let program = root.join("scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::CONF, name: "conf of Linux" }, Speech::LINUX);
+    compare(
+        &Conf { program, dialect: Dialect::CONF, name: "conf of Linux", tolerated: 0 },
+        Speech::LINUX,
+    );
 }
 
 #[test]
 fn random_projects_are_configured_as_u_boot_configures_them() {
     let Some(root) = tree("KBS_TEST_UBOOT") else { return };
     let program = root.join("scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::U_BOOT, name: "conf of U-Boot" }, Speech::U_BOOT);
+    compare(
+        &Conf { program, dialect: Dialect::U_BOOT, name: "conf of U-Boot", tolerated: 20 },
+        Speech::U_BOOT,
+    );
 }
 
 #[test]
 fn random_projects_are_configured_as_seabios_configures_them() {
     let Some(root) = tree("KBS_TEST_SEABIOS") else { return };
     let program = root.join("out/scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::SEABIOS, name: "conf of SeaBIOS" }, Speech::SEABIOS);
+    compare(
+        &Conf { program, dialect: Dialect::SEABIOS, name: "conf of SeaBIOS", tolerated: 5 },
+        Speech::SEABIOS,
+    );
 }
 
 #[test]
 fn random_projects_are_configured_as_busybox_configures_them() {
     let Some(root) = tree("KBS_TEST_BUSYBOX") else { return };
     let program = root.join("scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::BUSYBOX, name: "conf of busybox" }, Speech::BUSYBOX);
+    compare(
+        &Conf { program, dialect: Dialect::BUSYBOX, name: "conf of busybox", tolerated: 30 },
+        Speech::BUSYBOX,
+    );
 }
