@@ -59,6 +59,7 @@ impl<'k> Configuration<'k> {
         states[constants.module.index()].value = Tristate::Module;
         let values = Values {
             wishes: vec![Wish::Open; symbols],
+            lines: vec![0; symbols],
             choice_wishes: vec![ChoiceWish::default(); choices],
             states,
             choice_states: vec![ChoiceState::default(); choices],
@@ -104,6 +105,7 @@ impl<'k> Configuration<'k> {
             }
         }
         self.wish_for(id, wish);
+        self.values.lines[id.index()] = 0;
         self.decide_again(&changed);
         Ok(())
     }
@@ -156,7 +158,7 @@ impl<'k> Configuration<'k> {
     }
 
     /// Decides units, and all that depends on what comes out differently.
-    fn decide_again(&mut self, units: &[Unit]) {
+    pub(crate) fn decide_again(&mut self, units: &[Unit]) {
         let order = &self.kconfig.order;
         let mut open: BTreeSet<u32> = units.iter().map(|unit| order.rank(*unit)).collect();
         while let Some(rank) = open.pop_first() {

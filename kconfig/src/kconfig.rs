@@ -15,6 +15,10 @@ use crate::shell::Shell;
 use crate::symbol::Prefix;
 use crate::tree::Tree;
 
+/// Which engine this is. Raised whenever the same files and assignments may come to mean another
+/// configuration than before, so that nothing an older one decided is taken for this one's.
+pub const ENGINE: u32 = 1;
+
 /// A project's Kconfig files: every symbol, and what decides its value.
 #[derive(Debug)]
 pub struct Kconfig {
@@ -58,6 +62,14 @@ impl Kconfig {
     /// Decides every symbol as if nobody had set anything.
     pub fn evaluate(&self) -> Configuration<'_> {
         Configuration::new(self)
+    }
+
+    /// The name of a symbol without the prefix of configurations.
+    pub fn bare<'t>(&self, symbol: &'t str) -> &'t str {
+        match symbol.strip_prefix(self.prefix.as_str()) {
+            Some(bare) if self.tree.find(symbol).is_none() => bare,
+            _ => symbol,
+        }
     }
 
     /// What the files said while they were read.

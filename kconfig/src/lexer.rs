@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::dialect::Tool;
 use crate::expr::Relation;
+use crate::help::{Help, indent};
 use crate::ids::NameId;
 use crate::load_error::LoadError;
 use crate::macros::{Assign, Macros, closing};
@@ -67,12 +68,13 @@ impl Lines {
         Some(Line { text: Arc::clone(&self.text), part: first, joined, number })
     }
 
-    /// Skips a help text: the lines that stand as far in as the first of them, or further.
-    pub(crate) fn skip_help(&mut self) {
+    /// Takes a help text: the lines that stand as far in as the first of them, or further.
+    pub(crate) fn help(&mut self) -> Help {
+        let start = self.at;
         let mut least = None;
         loop {
             let before = (self.at, self.number);
-            let Some(line) = self.physical() else { return };
+            let Some(line) = self.physical() else { break };
             let line = &self.text[line];
             if line.trim().is_empty() {
                 continue;
@@ -80,9 +82,11 @@ impl Lines {
             let depth = indent(line);
             if depth == 0 || depth < *least.get_or_insert(depth) {
                 (self.at, self.number) = before;
-                return;
+                break;
             }
         }
+        let end = self.at.min(self.text.len());
+        Help { text: Arc::clone(&self.text), part: start.min(end)..end }
     }
 
     fn physical(&mut self) -> Option<Range<usize>> {
@@ -95,19 +99,6 @@ impl Lines {
         self.number += 1;
         Some(start..end)
     }
-}
-
-/// The column of the first character, with tab stops every eight.
-fn indent(line: &str) -> usize {
-    let mut column = 0;
-    for byte in line.bytes() {
-        match byte {
-            b' ' => column += 1,
-            b'\t' => column = column / 8 * 8 + 8,
-            _ => break,
-        }
-    }
-    column
 }
 
 /// What a token is.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::dialect::Tool;
 use crate::expr::{Expr, Exprs};
 use crate::ids::{ChoiceId, ExprId, NodeId, SymbolId};
-use crate::tree::{Item, Kind, Node, Property, Tree};
+use crate::tree::{Clause, Item, Kind, Node, Property, Tree};
 
 /// What decides the value of a symbol. Conditions include those of the blocks around.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ pub(crate) struct Model {
     pub(crate) choices: Vec<ChoiceModel>,
     /// By entry; only menus and comments use it.
     pub(crate) shown: Vec<Shown>,
+    /// By entry: when its prompt is shown, `None` without one.
+    pub(crate) prompts: Vec<Option<ExprId>>,
 }
 
 /// Derives the model, and gives types to choices and members that have none.
@@ -60,6 +62,7 @@ pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
         walk.visit(NodeId::at(index), node, &nodes, tree, &mut model);
     }
     model.shown = walk.shown;
+    model.prompts = walk.prompts;
     tree.nodes = nodes;
     infer_kinds(tree, &model, tool);
     for (index, node) in tree.nodes.iter().enumerate() {
@@ -69,7 +72,7 @@ pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
             for property in list {
                 let condition = tree.exprs.and(property.condition, depends);
                 let target = &mut model.symbols[property.value.index()];
-                let by = Property { value: symbol, condition };
+                let by = Property { value: symbol, condition, span: property.span };
                 if implied { target.implied_by.push(by) } else { target.selected_by.push(by) }
             }
         }
@@ -118,13 +121,16 @@ impl Walk {
             }
             Some((block, _)) => self.shown[block.index()].condition,
         };
-        let own = tree.exprs.all(node.depends.clone());
+        let own = tree.exprs.all(conditions(&node.depends));
         let condition = tree.exprs.and(inherited, own);
-        let visible = tree.exprs.all(node.visible.clone());
+        let visible = tree.exprs.all(conditions(&node.visible));
         let around = block.map_or(Exprs::yes(), |(block, _)| self.visible_inside[block.index()]);
         let visible_inside = tree.exprs.and(around, visible);
         let prompt = node.prompt.map(|prompt| {
-            let depends = tree.exprs.and(around, condition);
+            let depends = match node.item {
+                Item::Symbol(_) | Item::Choice(_) => tree.exprs.and(around, condition),
+                Item::Menu | Item::Comment | Item::If => condition,
+            };
             tree.exprs.and(prompt.condition, depends)
         });
         // The title of a menu is shown for `m` even where there are no modules.
@@ -145,11 +151,11 @@ impl Walk {
                 known.direct.push(condition);
                 for default in &node.defaults {
                     let condition = tree.exprs.and(default.condition, condition);
-                    known.defaults.push(Property { value: default.value, condition });
+                    known.defaults.push(Property { condition, ..*default });
                 }
                 for range in &node.ranges {
                     let condition = tree.exprs.and(range.condition, condition);
-                    known.ranges.push(Property { value: range.value, condition });
+                    known.ranges.push(Property { condition, ..*range });
                 }
                 if let (Some(choice), None) = (home, known.choice) {
                     known.choice = Some(choice);
@@ -163,7 +169,7 @@ impl Walk {
                 for default in &node.defaults {
                     let Expr::Symbol(value) = *tree.exprs.get(default.value) else { continue };
                     let condition = tree.exprs.and(default.condition, condition);
-                    known.defaults.push(Property { value, condition });
+                    known.defaults.push(Property { value, condition, span: default.span });
                 }
             }
             Item::Menu | Item::Comment | Item::If => {}
@@ -206,6 +212,10 @@ impl Walk {
         }
         home
     }
+}
+
+fn conditions(clauses: &[Clause]) -> Vec<ExprId> {
+    clauses.iter().map(|clause| clause.condition).collect()
 }
 
 /// A choice without a type has that of its first member with one, and gives it to the others.

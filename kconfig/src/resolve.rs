@@ -3,7 +3,7 @@
 use std::cmp::{max, min};
 use std::sync::Arc;
 
-use crate::dialect::Tool;
+use crate::dialect::{Tool, Vintage};
 use crate::expr::{Expr, Relation, Tristate};
 use crate::ids::{ChoiceId, ExprId, SymbolId};
 use crate::kconfig::Kconfig;
@@ -59,6 +59,8 @@ pub(crate) struct ChoiceState {
 #[derive(Debug, Clone)]
 pub(crate) struct Values {
     pub(crate) wishes: Vec<Wish>,
+    /// By symbol: the line of a text that set it, counted from 1; 0 for none.
+    pub(crate) lines: Vec<u32>,
     pub(crate) choice_wishes: Vec<ChoiceWish>,
     pub(crate) states: Vec<State>,
     pub(crate) choice_states: Vec<ChoiceState>,
@@ -136,6 +138,7 @@ impl Resolver<'_> {
                 Tool::Conf => self.number_conf(id, symbol.kind, visible),
             },
         };
+        state.written |= self.all_written();
         state.written &= !symbol.hidden;
         state
     }
@@ -239,7 +242,7 @@ impl Resolver<'_> {
 
     fn strongest(&self, by: &[Property<SymbolId>]) -> Tristate {
         let mut floor = No;
-        for Property { value, condition } in by {
+        for Property { value, condition, span: _ } in by {
             let selector = self.logic(*value);
             if selector > floor {
                 floor = max(floor, min(selector, self.expr(*condition)));
@@ -268,7 +271,9 @@ impl Resolver<'_> {
     fn compare(&self, relation: Relation, left: SymbolId, right: SymbolId) -> Tristate {
         let tool = self.kconfig.dialect.tool;
         let kind = |id: SymbolId| self.kconfig.tree.symbols[id.index()].kind;
+        let worded = tool == Tool::Conf && self.kconfig.dialect.vintage < Vintage::V6;
         let as_number = |id: SymbolId| match kind(id) {
+            Kind::Bool | Kind::Tristate if worded => None,
             Kind::Bool | Kind::Tristate => Some(match self.text(id) {
                 "n" => 0,
                 "m" => 1,
@@ -293,23 +298,23 @@ impl Resolver<'_> {
         Tristate::from_bool(relation.holds(order))
     }
 
-    /// The value of the first default that holds, and how far it holds.
-    fn default(&self, id: SymbolId) -> Option<(ExprId, Tristate)> {
+    /// The first default that holds, and how far it holds.
+    pub(crate) fn default(&self, id: SymbolId) -> Option<(&Property<ExprId>, Tristate)> {
         let defaults = &self.kconfig.model.symbols[id.index()].defaults;
-        defaults.iter().find_map(|Property { value, condition }| {
-            let holds = self.expr(*condition);
-            (holds != No).then_some((*value, holds))
+        defaults.iter().find_map(|default| {
+            let holds = self.expr(default.condition);
+            (holds != No).then_some((default, holds))
         })
     }
 
     /// What the defaults of a bool or tristate say.
     pub(crate) fn default_logic(&self, id: SymbolId) -> Tristate {
-        self.default(id).map_or(No, |(value, holds)| min(self.expr(value), holds))
+        self.default(id).map_or(No, |(default, holds)| min(self.expr(default.value), holds))
     }
 
     /// What the defaults of any other symbol say.
     pub(crate) fn default_text_of(&self, id: SymbolId) -> Option<Arc<str>> {
-        self.default(id).map(|(value, _)| self.default_text(value))
+        self.default(id).map(|(default, _)| self.default_text(default.value))
     }
 
     /// The text of a default; a condition in its place is its value.
@@ -365,6 +370,7 @@ impl Resolver<'_> {
             let value = Tristate::from_bool(selection == Some(id));
             return State { value, visible, written: true, text: None };
         }
+        let vintage = self.kconfig.dialect.vintage;
         let kind = self.effective_of(id);
         let promoted =
             |value: Tristate| if kind == Kind::Bool { value.without_modules() } else { value };
@@ -373,12 +379,19 @@ impl Resolver<'_> {
         let mut value = match self.values.wishes[id.index()] {
             Wish::Logic(wish) if visible != No => min(wish, visible),
             _ => {
-                let mut value = self.default_logic(id);
-                written |= value != No;
+                let default = self.default(id);
+                let mut value =
+                    default.map_or(No, |(default, holds)| min(self.expr(default.value), holds));
+                written |= value != No || vintage < Vintage::V4 && default.is_some();
                 let implied = promoted(self.implied(id));
-                if implied != No {
+                let direct = || promoted(self.any(&known.direct));
+                if implied != No && vintage >= Vintage::V6 {
                     written = true;
-                    value = min(max(value, implied), promoted(self.any(&known.direct)));
+                    value = min(max(value, implied), direct());
+                } else if implied != No {
+                    let implied = min(implied, direct());
+                    written |= implied != No;
+                    value = max(value, implied);
                 }
                 value
             }
@@ -391,17 +404,22 @@ impl Resolver<'_> {
         let (text, written): (Arc<str>, bool) = match &self.values.wishes[id.index()] {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
-                Some((value, _)) => (self.default_text(value), true),
+                Some((default, _)) => (self.default_text(default.value), true),
                 None => ("".into(), visible != No),
             },
         };
         State { value: No, visible, written, text: Some(text) }
     }
 
-    /// The range that holds.
-    fn range(&self, id: SymbolId, kind: Kind) -> Option<(i128, i128)> {
+    /// The first range that holds.
+    pub(crate) fn range_property(&self, id: SymbolId) -> Option<&Property<(SymbolId, SymbolId)>> {
         let ranges = &self.kconfig.model.symbols[id.index()].ranges;
-        let range = ranges.iter().find(|range| self.expr(range.condition) != No)?;
+        ranges.iter().find(|range| self.expr(range.condition) != No)
+    }
+
+    /// The ends of the range that holds.
+    pub(crate) fn range(&self, id: SymbolId, kind: Kind) -> Option<(i128, i128)> {
+        let range = self.range_property(id)?;
         let bound = |id: SymbolId| leading(self.text(id), base(kind), self.kconfig.dialect.tool);
         Some((bound(range.value.0), bound(range.value.1)))
     }
@@ -425,9 +443,9 @@ impl Resolver<'_> {
         let mut written = visible != No;
         let text = self.wished_number(id, kind, visible, range).unwrap_or_else(|| {
             let text = match self.default(id) {
-                Some((value, _)) => {
+                Some((default, _)) => {
                     written = true;
-                    self.default_text(value)
+                    self.default_text(default.value)
                 }
                 None => "".into(),
             };
@@ -443,11 +461,18 @@ impl Resolver<'_> {
         let (text, written) = match &self.values.wishes[id.index()] {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
-                Some((value, _)) => (self.default_text(value), true),
+                Some((default, _)) => (self.default_text(default.value), true),
+                None if self.all_written() && kind == Kind::Int => ("0".into(), true),
                 None => ("".into(), visible != No),
             },
         };
         State { value: No, visible, written, text: Some(self.clamped(text, kind, range)) }
+    }
+
+    /// Whether everything is written, whatever it is.
+    pub(crate) fn all_written(&self) -> bool {
+        let dialect = self.kconfig.dialect;
+        dialect.tool == Tool::Conf && dialect.vintage < Vintage::V3
     }
 
     /// Whether `text` is in the range of a symbol.

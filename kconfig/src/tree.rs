@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::expr::{Constants, Exprs};
+use crate::help::Help;
 use crate::ids::{ChoiceId, ExprId, FileId, NameId, NodeId, SymbolId};
 use crate::names::Names;
 use crate::spot::{Span, Spot};
@@ -24,6 +25,18 @@ impl Kind {
     /// Whether values are `y`, `m` and `n`.
     pub(crate) fn is_logic(self) -> bool {
         matches!(self, Self::Bool | Self::Tristate)
+    }
+
+    /// The word in a Kconfig file, `unknown` if there is none.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Bool => "bool",
+            Self::Tristate => "tristate",
+            Self::Int => "int",
+            Self::Hex => "hex",
+            Self::Text => "string",
+        }
     }
 }
 
@@ -64,6 +77,15 @@ pub(crate) enum Item {
 pub(crate) struct Property<T> {
     pub(crate) value: T,
     pub(crate) condition: ExprId,
+    /// The line that gives it.
+    pub(crate) span: Span,
+}
+
+/// A condition that was written somewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clause {
+    pub(crate) condition: ExprId,
+    pub(crate) span: Span,
 }
 
 /// An entry.
@@ -75,15 +97,18 @@ pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) prompt: Option<Property<NameId>>,
     /// All of them have to hold.
-    pub(crate) depends: Vec<ExprId>,
+    pub(crate) depends: Vec<Clause>,
     /// `visible if` of a menu: all of them have to hold.
-    pub(crate) visible: Vec<ExprId>,
+    pub(crate) visible: Vec<Clause>,
     /// The same, with `m` as it is without modules.
     pub(crate) title_visible: Vec<ExprId>,
     pub(crate) defaults: Vec<Property<ExprId>>,
     pub(crate) selects: Vec<Property<SymbolId>>,
     pub(crate) implies: Vec<Property<SymbolId>>,
     pub(crate) ranges: Vec<Property<(SymbolId, SymbolId)>>,
+    pub(crate) help: Option<Help>,
+    /// `menuconfig`: what belongs to it is a menu of its own.
+    pub(crate) opens: bool,
     /// The first entry behind it and all that stands in it.
     pub(crate) end: NodeId,
 }
@@ -169,6 +194,8 @@ impl Tree {
             selects: Vec::new(),
             implies: Vec::new(),
             ranges: Vec::new(),
+            help: None,
+            opens: false,
             end: NodeId::at(self.nodes.len() + 1),
         });
         match item {

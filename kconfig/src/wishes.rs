@@ -1,7 +1,9 @@
 //! Takes what a `.config` sets, line by line, as the project's tool would.
 
+use std::collections::BTreeSet;
+
 use crate::configuration::Configuration;
-use crate::dialect::Tool;
+use crate::dialect::{Strings, Tool, Vintage};
 use crate::expr::Tristate;
 use crate::ids::SymbolId;
 use crate::order::Unit;
@@ -37,6 +39,7 @@ impl Configuration<'_> {
     /// the assignments that set nothing.
     pub fn load(&mut self, text: &str) -> Vec<Unset> {
         self.values.wishes.fill(Wish::Open);
+        self.values.lines.fill(0);
         self.values.choice_wishes.fill(ChoiceWish::default());
         self.merge(text)
     }
@@ -46,13 +49,17 @@ impl Configuration<'_> {
     /// As [`Configuration::load`] otherwise.
     pub fn merge(&mut self, text: &str) -> Vec<Unset> {
         let mut unset = Vec::new();
+        let mut taken = BTreeSet::new();
         for (index, line) in text.lines().enumerate() {
             let Some((name, value)) = self.assignment(line) else { continue };
             let why = match self.find(name) {
                 None => UnsetReason::Unknown,
                 Some(id) => match self.spelled(id, value) {
                     Some(wish) => {
-                        self.wish_for(id, wish);
+                        if !self.first_counts() || taken.insert(id) {
+                            self.wish_for(id, wish);
+                            self.values.lines[id.index()] = u32::try_from(index + 1).unwrap_or(0);
+                        }
                         continue;
                     }
                     None => UnsetReason::Value,
@@ -67,8 +74,14 @@ impl Configuration<'_> {
         unset
     }
 
+    /// Whether of several lines about a symbol the first one counts.
+    fn first_counts(&self) -> bool {
+        let dialect = self.kconfig.dialect;
+        dialect.tool == Tool::Conf && dialect.vintage < Vintage::V3
+    }
+
     /// The name and the spelled value in a line, `None` for a value that is not set.
-    fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    pub(crate) fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
         let line = match self.kconfig.dialect.tool {
             Tool::Kconfiglib => line.trim_end(),
             Tool::Conf => line.strip_suffix('\r').unwrap_or(line),
@@ -89,7 +102,7 @@ impl Configuration<'_> {
     }
 
     /// What a spelled value means.
-    fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
+    pub(crate) fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
         let kind = self.kconfig.tree.symbols[id.index()].kind;
         let Some(value) = value else {
             return kind.is_logic().then_some(Wish::Logic(Tristate::No));
@@ -104,6 +117,9 @@ impl Configuration<'_> {
 
     /// The text in quotes at the start of `value`.
     fn unquoted(&self, value: &str) -> Option<String> {
+        if self.kconfig.dialect.strings == Strings::Plain {
+            return value.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+        }
         let mut rest = value.strip_prefix('"')?.chars();
         let mut text = String::new();
         loop {
@@ -144,6 +160,7 @@ impl Configuration<'_> {
     /// Remembers what was set, and what it says about a choice.
     pub(crate) fn wish_for(&mut self, id: SymbolId, wish: Wish) {
         let choice = self.kconfig.model.symbols[id.index()].choice;
+        let first_counts = self.first_counts();
         if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
             let kind = self.kconfig.tree.choices[choice.index()].kind;
             let kept = &mut self.values.choice_wishes[choice.index()];
@@ -158,7 +175,7 @@ impl Configuration<'_> {
                     kept.mode = kept.mode.max(Some(value));
                 }
             }
-            if *value == Tristate::Yes {
+            if *value == Tristate::Yes && !(first_counts && kept.selection.is_some()) {
                 kept.selection = Some(id);
             }
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests, which end where they are surprised")]
 
+mod checkout;
 mod client;
 mod collected;
 mod config;
@@ -13,6 +14,7 @@ mod failed;
 mod fulldisk;
 mod heavy;
 mod hostile;
+mod kconfig;
 mod killed;
 mod klipper;
 mod lab;

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 mod completion;
+mod config;
 mod daemon;
 mod doctor;
 mod gc;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Source(source::SourceArgs),
     Image(image::ImageArgs),
     Recipe(recipe::RecipeArgs),
+    Config(Box<config::ConfigArgs>),
     Daemon(daemon::DaemonArgs),
     Doctor(doctor::DoctorArgs),
     Completion(completion::CompletionArgs),
@@ -87,6 +89,9 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
     let Args { global, command } = args;
     match command {
         Command::Recipe(args) => recipe::run(&args, ui).map(ExitCode::from),
+        Command::Config(args) if !args.asks_a_daemon() => {
+            config::run(*args, ui).map(ExitCode::from)
+        }
         Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
         Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
         Command::Daemon(daemon::DaemonArgs { command: daemon::DaemonCommand::Run(args) }) => {
@@ -128,6 +133,10 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Image(args) => image::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
             Command::Daemon(args) => daemon::run(args, session).await,
+            Command::Config(args) => {
+                args.fetch(session).await?;
+                config::run(*args, session.ui)
+            }
             Command::Recipe(_) | Command::Completion(_) | Command::Man(_) => {
                 unreachable!("these ask no daemon")
             }

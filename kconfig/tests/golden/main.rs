@@ -1,10 +1,13 @@
 //! Small projects whose configurations were written by the real tools.
 //!
 //! `record` made the files; see there. Each directory `conf-*` or `kconfiglib-*` is a project, and
-//! in its `cases`, `N.in` is what was given and `N.config`, `N.min` and `N.h` what came back.
+//! in its `cases`, `N.in` is what was given and `N.config`, `N.min` and `N.h` what came back, and
+//! `N.menu` the menu that was shown then.
 //! `KBS_TEST_GOLDEN` names another directory of such projects to look at instead.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+mod menu;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,11 +53,11 @@ fn configurations_are_those_of_the_tools() {
     for project in below(&root).into_iter().filter(|path| path.is_dir()) {
         let name = project.file_name().unwrap().to_str().unwrap().to_owned();
         let (dialect, endings) = if name.starts_with("conf-") {
-            (Dialect::CONF, &["config", "min"][..])
+            (Dialect::CONF, &["config", "min", "menu"][..])
         } else if name.starts_with("klipper-") {
-            (Dialect::KLIPPER, &["config", "min", "h"][..])
+            (Dialect::KLIPPER, &["config", "min", "h", "menu"][..])
         } else {
-            (Dialect::KCONFIGLIB, &["config", "min", "h"][..])
+            (Dialect::KCONFIGLIB, &["config", "min", "h", "menu"][..])
         };
         let mut files = FileMap::default();
         add(&mut files, &project, &project);
@@ -79,6 +82,7 @@ fn configurations_are_those_of_the_tools() {
                 let ours = match *ending {
                     "config" => configuration.to_dotconfig(),
                     "min" => configuration.to_minimal(),
+                    "menu" => menu::lines(&kconfig, &configuration),
                     _ => configuration.to_autoconf(),
                 };
                 if ours != theirs {

@@ -84,6 +84,7 @@ fn record(name: &str) -> OutputRecord {
         who: "uid 1000".to_owned(),
         phases: vec![Phase { name: "build".to_owned(), took_ms: 1200 }],
         warnings: Vec::new(),
+        config_differences: Vec::new(),
         marks: BTreeSet::new(),
     }
 }

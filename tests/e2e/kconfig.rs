@@ -1,0 +1,280 @@
+//! Configurations that kbs normalises itself, from the Kconfig files of the commit.
+
+use kbs_testkit::{FxSpec, Repo, fx, fx_in};
+
+use crate::lab::{Answer, Lab, edit, read};
+
+/// The spec of `fx`, normalised by kbs; the project's own commands would fail.
+fn by_kbs(repo: &Repo) -> FxSpec {
+    let spec =
+        FxSpec::new(repo).edit("[\"make\", \"olddefconfig\"]", "[\"sh\", \"-c\", \"exit 9\"]");
+    spec.toml("[recipe.kconfig]\ndialect = 'kconfiglib'")
+}
+
+fn plan(lab: &Lab, spec: &FxSpec) -> Answer {
+    let path = lab.write(spec);
+    lab.run(["plan".as_ref(), path.as_os_str(), "--json".as_ref(), "--show-config".as_ref()])
+}
+
+/// The normalised configuration.
+fn config(lab: &Lab, spec: &FxSpec) -> String {
+    let planned = plan(lab, spec).done();
+    let events = planned.events();
+    let last = events.last().expect("something was planned");
+    last["config"].as_str().expect("with a configuration").to_owned()
+}
+
+#[test]
+fn kbs_and_the_project_make_the_same_of_a_configuration() {
+    let (lab, repo) = (Lab::new(), fx());
+    for table in [
+        "inline = ''",
+        "inline = '''\nCONFIG_MACH_B=y\nCONFIG_SLEEP=3\n'''",
+        "defconfig = 'a'",
+        "defconfig = 'a'\nset = { NAME = 'me', FAIL = true }",
+        "set = { SLEEP = 5000, GONE = true }",
+    ] {
+        let own = FxSpec::new(&repo).config_table(table);
+        assert_eq!(config(&lab, &by_kbs(&repo).config_table(table)), config(&lab, &own), "{table}");
+    }
+    let (own, kbs) = (FxSpec::new(&repo), by_kbs(&repo));
+    let built = lab.realize(&own, &["--json"]).done().output();
+    let found = lab.realize(&kbs, &["--json"]).done().output();
+    assert_eq!((found.key, found.built), (built.key, false));
+}
+
+#[test]
+fn nothing_is_run_and_nothing_is_checked_out_to_normalise() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = by_kbs(&repo).config("CONFIG_NAME=\"me\"");
+    assert!(config(&lab, &spec).contains("CONFIG_NAME=\"me\"\n"));
+    let stat = lab.run(["store", "stat", "--json"]).done().json();
+    assert_eq!(stat["layers"], 0, "{stat}");
+    // A recipe without commands will do.
+    let spec = by_kbs(&repo).edit("commands = [[\"sh\", \"-c\", \"exit 9\"]]\n", "");
+    assert!(read(lab.realize(&spec, &[]).done().path().join("fx.txt")).contains("name: fx\n"));
+}
+
+#[test]
+fn what_kbs_made_is_remembered_and_what_the_project_made_is_another_thing() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = by_kbs(&repo).edit("dialect =", "paths = ['Kconfig']\ndialect =");
+    let configures = |spec: &FxSpec| {
+        plan(&lab, spec).done().phases().iter().filter(|name| *name == "configure").count()
+    };
+    assert_eq!((configures(&spec), configures(&spec)), (1, 0));
+    lab.run(["daemon", "stop"]).done();
+    assert_eq!(configures(&spec), 0);
+    // A file that no Kconfig file is, and then one that is.
+    repo.write("message.txt", "another").commit("no Kconfig file");
+    assert_eq!(configures(&spec), 0);
+    edit(&repo, "Kconfig", "default \"fx\"", "default \"xf\"");
+    repo.commit("another default");
+    assert_eq!(configures(&spec), 1);
+    assert!(config(&lab, &spec).contains("CONFIG_NAME=\"xf\"\n"));
+    let own = FxSpec::new(&repo).toml("[recipe.kconfig]\ndialect = 'conf'\nconfigure = 'project'");
+    assert_eq!((configures(&own), configures(&own)), (1, 0));
+}
+
+#[test]
+fn a_broken_kconfig_file_is_told_with_its_line_and_a_way_out() {
+    let (lab, repo) = (Lab::new(), fx());
+    repo.write("sub/Kconfig", "config X\n\tnonsense\n");
+    edit(&repo, "Kconfig", "mainmenu \"fx\"\n", "mainmenu \"fx\"\nsource \"sub/Kconfig\"\n");
+    repo.commit("broken Kconfig");
+    let answer = lab.realize(&by_kbs(&repo), &[]).left(1);
+    let answer = answer.telling(&["the Kconfig files of fx cannot be used", "sub/Kconfig:2:"]);
+    answer
+        .telling(&["help: let the project's own tool", "[recipe.kconfig] configure = \"project\""]);
+    let without = by_kbs(&repo).edit("commands = [[\"sh\", \"-c\", \"exit 9\"]]\n", "");
+    lab.realize(&without, &[]).left(1).telling(&["sub/Kconfig:2:"]).not_telling(&["own tool"]);
+}
+
+#[test]
+fn files_that_are_not_there_and_commands_are_refused() {
+    let (lab, repo) = (Lab::new(), fx());
+    let root = by_kbs(&repo).edit("dialect =", "root = 'src/Kconfig'\ndialect =");
+    lab.realize(&root, &[]).left(2).telling(&["src/Kconfig", "no such file"]);
+    let narrow = by_kbs(&repo).edit("dialect =", "paths = ['message.txt']\ndialect =");
+    lab.realize(&narrow, &[]).left(2).telling(&["Kconfig", "no such file"]);
+    let kconfig = read(repo.path().join("Kconfig"));
+    repo.write("Kconfig", format!("{kconfig}\nX := $(shell,touch /tmp/x)\n")).commit("a command");
+    let answer = lab.realize(&by_kbs(&repo), &[]).left(2);
+    answer.telling(&[
+        "Kconfig:",
+        "touch /tmp/x",
+        "may not run programs",
+        "help: let the project's",
+    ]);
+    repo.write("Kconfig", format!("{kconfig}\nsource \"/etc/passwd\"\n")).commit("the host's");
+    lab.realize(&by_kbs(&repo), &[]).left(1).telling(&["Kconfig:", "outside the tree"]);
+    repo.write("Kconfig", format!("{kconfig}\nsource \"link\"\n"));
+    std::os::unix::fs::symlink("/etc/passwd", repo.path().join("link")).unwrap();
+    repo.commit("a link");
+    lab.realize(&by_kbs(&repo), &[]).left(2).telling(&["link", "symbolic link"]);
+}
+
+/// `fx` with two versions, between which machine A got another symbol.
+fn fx_that_moved_on() -> Repo {
+    let repo = fx();
+    edit(&repo, "Kconfig", "MACH_A", "MACH_FX1000");
+    repo.commit("machine A is one of a kind");
+    repo.tag("v2.0");
+    edit(&repo, "Kconfig", "MACH_FX1000", "MACH_FX1XXX");
+    edit(&repo, "Kconfig", "\tdefault MACH_FX1XXX\n", "\tdefault MACH_B\n");
+    repo.commit("machine A is one of a family");
+    repo
+}
+
+#[test]
+fn drift_is_refused_whoever_normalises() {
+    let (lab, repo) = (Lab::new(), fx_that_moved_on());
+    let old = by_kbs(&repo).config("CONFIG_MACH_FX1000=y").config("CONFIG_MCU=\"a\"");
+    lab.realize(&old.clone().rev("v2.0"), &[]).done();
+    let told = [
+        "another device",
+        "CONFIG_MACH_FX1000: asked y, is not there",
+        "CONFIG_MCU: asked \"a\", is \"b\"",
+        "set CONFIG_MACH_FX1XXX",
+        "--accept-drift MACH_FX1000 --accept-drift MCU",
+    ];
+    lab.realize(&old, &[]).left(2).telling(&told);
+    let lesser = by_kbs(&repo).config("CONFIG_SLEEP=5000").config("CONFIG_GONE=y");
+    for _ in 0..2 {
+        let answer = lab.realize(&lesser, &[]).done();
+        answer.telling(&["CONFIG_SLEEP: asked 5000, is 0", "CONFIG_GONE: asked y, is not there"]);
+    }
+}
+
+#[test]
+fn a_project_whose_own_tool_decides_otherwise_is_told_of_with_the_symbols() {
+    let (lab, repo) = (Lab::new(), fx());
+    let script = read(repo.path().join("scripts/olddefconfig"));
+    repo.write("scripts/olddefconfig", format!("{script}\necho CONFIG_SLEEP=7 >>\"$config\"\n"));
+    let makefile = read(repo.path().join("Makefile"));
+    repo.write(
+        "Makefile",
+        format!("{makefile}\nall: again\nagain: out/fx.txt\n\tsh scripts/olddefconfig\n"),
+    );
+    repo.commit("a tool with a mind of its own");
+    let answer = lab.realize(&by_kbs(&repo), &["--json", "--log"]).done();
+    let told = answer.notices("config-differs");
+    assert_eq!(told[0], "CONFIG_SLEEP: kbs decided 0, the build's own .config says 7", "{told:?}");
+    assert!(told[1].contains("[recipe.kconfig] configure = \"project\""), "{told:?}");
+    let events = answer.events();
+    let notice = events.iter().find(|event| event["kind"] == "config-differs").unwrap();
+    assert_eq!(notice["symbols"], serde_json::json!(["SLEEP"]));
+    let key = answer.output().key;
+    let shown = lab.run(["show", &key, "--json"]).done().json();
+    let difference = serde_json::json!([{ "symbol": "SLEEP", "given": "0", "built": "7" }]);
+    assert_eq!(shown["config_differences"], difference, "{shown}");
+    let shown = lab.run(["show", &key]).done().out;
+    assert!(shown.contains("CONFIG_SLEEP: kbs decided 0"), "{shown}");
+    let line = "kbs: CONFIG_SLEEP: kbs decided 0";
+    assert!(lab.run(["log", &key]).done().out.contains(line) && answer.log().contains(line));
+    // Where its own tool normalises, it is the build that changes nothing.
+    let own = lab.realize(&FxSpec::new(&repo), &["--json"]).done();
+    assert!(own.notices("config-differs").is_empty() && own.notices("dirty-config").is_empty());
+    let shown = lab.run(["show", &own.output().key, "--json"]).done().json();
+    assert!(shown["config_differences"].is_null(), "{shown}");
+}
+
+#[test]
+fn a_project_below_a_directory_with_generated_files_and_a_prefix_of_its_own() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    fx_in(&repo, "fw/");
+    let kconfig = read(repo.path().join("fw/Kconfig"));
+    repo.write("fw/Kconfig", format!("{kconfig}\nsource \"made/Kconfig\"\n"));
+    repo.write("fw/more/a/Kconfig", "config MORE_A\n\tbool\n\tdefault $(ASKED)\n");
+    repo.commit("fx below a directory");
+    let spec = by_kbs(&repo).config("FX_NAME=\"me\"").config("CONFIG_NAME=\"you\"").toml(
+        "generated = { 'made/Kconfig' = 'source \"more/*/Kconfig\"' }\nprefix = 'FX_'\n\
+         env = { ASKED = 'y' }\n[recipe.build]\nsubdir = 'fw'",
+    );
+    let spec = spec.edit("[recipe.build]\nenv-allowed = [\"FX_*\", \"KCFLAGS\"]\n", "");
+    let text = config(&lab, &spec);
+    assert!(text.contains("FX_NAME=\"me\"\n") && text.contains("FX_MORE_A=y\n"), "{text}");
+    assert!(text.lines().all(|line| line.contains("FX_") && !line.contains("CONFIG_")), "{text}");
+    let other = spec.clone().edit("ASKED = 'y'", "ASKED = 'n'");
+    assert!(!config(&lab, &other).contains("FX_MORE_A=y\n"));
+    let wrong = spec.config("FX_SLEEP=5000");
+    lab.run(["plan".as_ref(), lab.write(&wrong).as_os_str()])
+        .done()
+        .telling(&["FX_SLEEP: asked 5000, is 0"]);
+}
+
+/// Runs `kbs config` on the Kconfig files of a spec.
+fn kbs_config(lab: &Lab, spec: &FxSpec, words: &[&str]) -> Answer {
+    let path = lab.write(spec);
+    lab.run([&["config"], words, &["--spec", path.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn a_client_works_on_the_configuration_of_a_spec_as_the_daemon_would() {
+    let (lab, repo) = (Lab::new(), fx_that_moved_on());
+    let old = by_kbs(&repo)
+        .rev("v2.0")
+        .config_table("inline = 'CONFIG_MACH_FX1000=y'\nset = { NAME = 'me' }");
+    let normalised = kbs_config(&lab, &old, &["normalise"]).done();
+    assert_eq!(kbs_config(&lab, &old, &["get", "NAME"]).done().out, "me\n");
+    assert_eq!(kbs_config(&lab, &old, &["min"]).done().out, "CONFIG_NAME=\"me\"\n");
+    // The files are those of the commit; a file of one's own takes the place of the spec's text.
+    kbs_config(&lab, &old.clone().rev("main"), &["get", "MACH_FX1000"]).left(2);
+    let own = lab.dir().join("own.config");
+    std::fs::write(&own, "CONFIG_NAME=\"own\"\n").unwrap();
+    let got = kbs_config(&lab, &old, &["get", "NAME", own.to_str().unwrap()]).done();
+    assert_eq!(got.out, "own\n");
+    // No toolchain was needed for any of this.
+    assert_eq!(lab.run(["store", "stat", "--json"]).done().json()["images"], 0);
+    let lines = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("CONFIG_") || line.ends_with(" is not set"))
+            .map(|line| format!("{line}\n"))
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    assert_eq!(lines(&normalised.out), config(&lab, &old));
+}
+
+#[test]
+fn generated_files_a_directory_and_a_defconfig_reach_the_client() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    fx_in(&repo, "fw/");
+    let kconfig = read(repo.path().join("fw/Kconfig"));
+    repo.write("fw/Kconfig", format!("{kconfig}\nsource \"made/Kconfig\"\n"));
+    repo.write("fw/more/a/Kconfig", "config MORE_A\n\tbool\n\tdefault $(ASKED)\n");
+    repo.commit("fx below a directory");
+    let spec = by_kbs(&repo).config_table("defconfig = 'a'\nset = { SLEEP = 2 }").toml(
+        "generated = { 'made/Kconfig' = 'source \"more/*/Kconfig\"' }\n\
+         [recipe.build]\nsubdir = 'fw'\n[env]\nASKED = 'y'",
+    );
+    let spec = spec
+        .edit("[recipe.build]\nenv-allowed = [\"FX_*\", \"KCFLAGS\"]\n", "")
+        .edit("subdir = 'fw'", "subdir = 'fw'\nenv-allowed = ['ASKED']")
+        .edit("[\"configs/{}\", ", "[\"fw/configs/{}\", \"fw/configs/{}_defconfig\", ");
+    let get = |symbol: &str| kbs_config(&lab, &spec, &["get", symbol]).done().out;
+    assert_eq!([get("NAME"), get("SLEEP"), get("CONFIG_MORE_A")], ["a\n", "2\n", "y\n"]);
+}
+
+#[test]
+fn a_client_reads_the_files_of_a_source_at_a_ref() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    repo.write("src/Kconfig", "config A\n\tint \"A\"\n\tdefault 1\n").commit("one");
+    repo.tag("v1");
+    repo.write("src/Kconfig", "config A\n\tint \"A\"\n\tdefault 2\n").commit("two");
+    lab.run(["source", "add", "klipper", repo.url()]).done();
+    lab.run(["source", "add", "mine", repo.url()]).done();
+    let get = |more: &[&str]| lab.run([&["config", "get", "A"], more].concat());
+    assert_eq!(get(&["--project", "klipper", "--ref", "v1"]).done().out, "1\n");
+    assert_eq!(get(&["--project", "klipper", "--ref", "main"]).done().out, "2\n");
+    let kalico = ["--project", "klipper", "--ref", "main", "--recipe", "kalico"];
+    assert_eq!(get(&kalico).done().out, "2\n");
+    get(&["--project", "mine", "--ref", "v1"]).left(2).telling(&["--recipe"]);
+    get(&["--project", "klipper", "--ref", "v9"]).left(2).telling(&["v9"]);
+    get(&["--project", "klipper"]).left(2);
+    let make = ["--project", "klipper", "--ref", "v1", "--recipe", "make"];
+    get(&make).left(2).telling(&["make", "[recipe.kconfig]"]);
+    repo.write("src/Kconfig", "config A\n\tnonsense\n").commit("three");
+    let broken = get(&["--project", "klipper", "--ref", "main"]).left(1);
+    broken.telling(&["src/Kconfig:2:"]);
+}
