@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests, which end where they are surprised")]
 
+mod checkout;
 mod client;
 mod collected;
 mod config;

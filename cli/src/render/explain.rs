@@ -1,8 +1,9 @@
 //! Explanations of symbols, for people.
 
 use kbs_kconfig::{
-    Adjustment, Asked, Cause, ChosenBy, Consequence, DefaultSeen, Explanation, Must, Need,
-    NeededValue, Obstacle, ObstacleKind, Origin, Selection, Selects, Standing, Tristate,
+    Adjustment, Asked, Cause, ChosenBy, Consequence, DefaultSeen, DefinedAt, Explanation, Must,
+    Need, NeededValue, Obstacle, ObstacleKind, Origin, Selection, Selects, Spot, Standing,
+    Tristate,
 };
 
 use crate::render::screen::plain;
@@ -11,6 +12,8 @@ use crate::render::screen::plain;
 const CONDITION_MAX: usize = 120;
 /// Most of a kind that is listed.
 const LIST_MAX: usize = 8;
+/// Most defaults that are listed for not holding.
+const PASSED_MAX: usize = 4;
 
 /// An explanation on several lines. `file` is what to call the configuration that was loaded.
 pub(crate) fn explanation(seen: &Explanation, file: &str) -> String {
@@ -21,12 +24,12 @@ pub(crate) fn explanation(seen: &Explanation, file: &str) -> String {
         rows.add("", adjustment(seen, adjusted));
     }
     asked(seen, file, &mut rows);
-    for passed in seen.passed.iter().take(LIST_MAX) {
-        let (value, at) = (&passed.value, &passed.at);
+    for passed in seen.passed.iter().take(PASSED_MAX) {
+        let (value, at) = (&passed.value, line(&passed.at));
         rows.add("not", format!("default {value} ({at}): {}", need(&passed.need)));
     }
-    if seen.passed.len() > LIST_MAX {
-        rows.add("", format!("and {} more defaults", seen.passed.len() - LIST_MAX));
+    if seen.passed.len() > PASSED_MAX {
+        rows.add("not", format!("{} more defaults", seen.passed.len() - PASSED_MAX));
     }
     limits(seen, file, &mut rows);
     let value = value_of(seen.kind, Some(&seen.value));
@@ -36,18 +39,18 @@ pub(crate) fn explanation(seen: &Explanation, file: &str) -> String {
 
 fn what(seen: &Explanation, rows: &mut Rows) {
     let Explanation { kind, definitions, .. } = seen;
-    for defined in definitions.iter().take(LIST_MAX) {
-        let prompt = match &defined.prompt {
-            Some(prompt) => format!("{kind} \"{prompt}\""),
-            None => format!("{kind}, nobody is asked"),
-        };
-        rows.add("what", format!("{prompt} ({})", defined.at));
-        if !defined.path.is_empty() {
-            rows.add("menu", defined.path.join(" > "));
+    let prompted = || definitions.iter().filter(|defined| defined.prompt.is_some());
+    for DefinedAt { at, prompt, path } in prompted().take(LIST_MAX) {
+        let prompt = prompt.as_deref().unwrap_or_default();
+        rows.add("what", format!("{kind} \"{prompt}\" ({})", line(at)));
+        if !path.is_empty() {
+            rows.add("menu", path.join(" > "));
         }
     }
-    if definitions.len() > LIST_MAX {
-        rows.add("", format!("and {} more definitions", definitions.len() - LIST_MAX));
+    if prompted().next().is_none() {
+        let places: Vec<_> = definitions.iter().map(|defined| line(&defined.at)).collect();
+        let places: Vec<_> = places.iter().map(String::as_str).collect();
+        rows.add("what", format!("{kind}, nobody is asked ({})", several(&places)));
     }
 }
 
@@ -61,7 +64,7 @@ pub(crate) fn why(seen: &Explanation, file: &str) -> String {
             None => "others select it".to_owned(),
         },
         Cause::Implied(by) => format!("implied by {}", list(by)),
-        Cause::Chosen(ChosenBy::Default(at)) => format!("the default of its choice ({at})"),
+        Cause::Chosen(ChosenBy::Default(at)) => format!("the default of its choice ({})", line(at)),
         Cause::Chosen(ChosenBy::First) => {
             "the first visible member of its choice, in which nobody set anything".to_owned()
         }
@@ -75,11 +78,13 @@ fn default(default: &DefaultSeen) -> String {
     let DefaultSeen { at, value, condition, because } = default;
     let condition = condition.as_ref().map(|text| format!(" if {}", cut(text)));
     let facts: Vec<_> = because.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let facts: Vec<_> = facts.iter().map(String::as_str).collect();
     let facts = match facts.len() {
         0 => String::new(),
-        _ => format!(", for {}", facts.join(", ")),
+        _ => format!(", for {}", several(&facts)),
     };
-    format!("default {}{} ({at}){facts}", cut(value), condition.unwrap_or_default())
+    let condition = condition.unwrap_or_default();
+    format!("default {}{condition} ({}){facts}", cut(value), line(at))
 }
 
 fn adjustment(seen: &Explanation, adjusted: &Adjustment) -> String {
@@ -90,7 +95,7 @@ fn adjustment(seen: &Explanation, adjusted: &Adjustment) -> String {
         Adjustment::Promoted => "m became y: it is no module here".to_owned(),
         Adjustment::Clamped { from } => match &seen.range {
             Some((low, high, at)) => {
-                format!("brought from {from} into the range {low} to {high} ({at})")
+                format!("brought from {from} into the range {low} to {high} ({})", line(at))
             }
             None => format!("brought from {from} into its range"),
         },
@@ -125,7 +130,7 @@ fn limits(seen: &Explanation, file: &str, rows: &mut Rows) {
     let label = if seen.visible == Tristate::No { "hidden" } else { "only m" };
     for prompt in hidden.iter().take(LIST_MAX) {
         if hidden.len() > 1 {
-            rows.add(label, format!("at {}:", prompt.at));
+            rows.add(label, format!("at {}:", line(&prompt.at)));
         }
         for obstacle in &prompt.obstacles {
             rows.add(label, self::obstacle(obstacle));
@@ -134,20 +139,23 @@ fn limits(seen: &Explanation, file: &str, rows: &mut Rows) {
     if let Some(selects) = seen.selects.as_ref().filter(|_| seen.cause != Cause::Selected) {
         rows.add("at least", format!("{}: {}", selects.floor.as_str(), selected(selects, file)));
     }
+    if !seen.selectors.is_empty()
+        && seen.selects.is_none()
+        && seen.definitions.iter().all(|defined| defined.prompt.is_none())
+    {
+        let names: Vec<_> = seen.selectors.iter().map(String::as_str).collect();
+        rows.add("through", format!("{} can select it", several(&names)));
+    }
     if let (Some((low, high, at)), false) =
         (&seen.range, matches!(seen.adjusted, Some(Adjustment::Clamped { .. })))
     {
-        rows.add("range", format!("{low} to {high} ({at})"));
+        rows.add("range", format!("{low} to {high} ({})", line(at)));
     }
     if let Some(choice) = &seen.choice {
         let title = choice.title.as_ref().map(|title| format!("\"{title}\" "));
-        let members = match choice.members.len() {
-            count if count > LIST_MAX => {
-                format!("{} and {} more", choice.members[..LIST_MAX].join(", "), count - LIST_MAX)
-            }
-            _ => choice.members.join(", "),
-        };
-        rows.add("choice", format!("{}({}): {members}", title.unwrap_or_default(), choice.at));
+        let members: Vec<_> = choice.members.iter().map(String::as_str).collect();
+        let (title, at) = (title.unwrap_or_default(), line(&choice.at));
+        rows.add("choice", format!("{title}({at}): {}", several(&members)));
     }
 }
 
@@ -165,13 +173,13 @@ pub(crate) fn obstacle(obstacle: &Obstacle) -> String {
         ObstacleKind::Menu { title } => format!("menu \"{title}\" depends on {condition}"),
         ObstacleKind::VisibleIf { title } => format!("menu \"{title}\" visible if {condition}"),
         ObstacleKind::Choice { title: asked } => {
-            format!("choice{} depends on {condition}", title(asked))
+            format!("choice{} if {condition}", title(asked))
         }
         ObstacleKind::ChoiceMode { title: asked, mode, visible: _ } => {
-            return format!("the choice{} is {} ({at})", title(asked), mode.as_str());
+            return format!("the choice{} is {} ({})", title(asked), mode.as_str(), line(at));
         }
     };
-    format!("{} ({at}: {written})", self::need(need))
+    format!("{} ({}: {written})", self::need(need), line(at))
 }
 
 /// What would have to be different, as one phrase.
@@ -189,14 +197,39 @@ fn phrase(need: &Need, is_inside: bool) -> String {
     };
     match need {
         Need::All(parts) => join(parts, " and "),
-        Need::Any(parts) => join(parts, " or "),
+        Need::Any(parts) => match none_of(parts) {
+            Some(text) => text,
+            None => join(parts, " or "),
+        },
         Need::Never => "that never holds".to_owned(),
         Need::Value(needed) => needed_value(needed),
     }
 }
 
+/// `none of A, B is y`, if that says it all.
+fn none_of(parts: &[Need]) -> Option<String> {
+    let names = parts.iter().map(|part| match part {
+        Need::Value(NeededValue { symbol, is, must: Must::AtLeast(Tristate::Yes), .. })
+            if is == "n" =>
+        {
+            Some(symbol.as_str())
+        }
+        _ => None,
+    });
+    let names = names.collect::<Option<Vec<_>>>()?;
+    Some(format!("none of {} is y", several(&names)))
+}
+
+/// Names, of many only the first.
+fn several(names: &[&str]) -> String {
+    match names.len().saturating_sub(LIST_MAX) {
+        0 => names.join(", "),
+        rest => format!("{} and {rest} more", names[..LIST_MAX].join(", ")),
+    }
+}
+
 fn needed_value(needed: &NeededValue) -> String {
-    let NeededValue { symbol, is, must, standing } = needed;
+    let NeededValue { symbol, is, must, standing, through } = needed;
     let is = if is.is_empty() { "\"\"" } else { is };
     let text = match must {
         Must::AtLeast(Tristate::Module) => format!("{symbol} is {is}, not m or y"),
@@ -215,11 +248,13 @@ fn needed_value(needed: &NeededValue) -> String {
             }
         }
     };
+    let names: Vec<_> = through.iter().map(String::as_str).collect();
     match standing {
         Standing::Settable => text,
         Standing::Hidden => format!("{text} [hidden itself]"),
-        Standing::Selected => format!("{text} [selected by others]"),
-        Standing::Derived => format!("{text} [nobody is asked for it]"),
+        Standing::Derived if through.is_empty() => format!("{text} [nobody is asked for it]"),
+        Standing::Derived => format!("{text} [{} can select it]", several(&names)),
+        Standing::Selected => format!("{text} [selected by {}]", several(&names)),
         Standing::Undefined => format!("{text} [defined nowhere]"),
     }
 }
@@ -255,7 +290,7 @@ fn selected(selects: &Selects, file: &str) -> String {
     }
     let origin = match origin {
         Origin::Asked(asked) => format!(", {}", set_by(asked, file)),
-        Origin::Default(at) => format!(", on by default ({at})"),
+        Origin::Default(at) => format!(", on by default ({})", line(at)),
         Origin::Choice => ", chosen in its choice".to_owned(),
         Origin::Implied => ", implied by others".to_owned(),
         Origin::Unknown => String::new(),
@@ -272,8 +307,8 @@ fn selected(selects: &Selects, file: &str) -> String {
 fn selection(selection: &Selection) -> String {
     let Selection { symbol, value: _, at, condition } = selection;
     match condition {
-        Some(condition) => format!("{symbol} if {} ({at})", cut(condition)),
-        None => format!("{symbol} ({at})"),
+        Some(condition) => format!("{symbol} if {} ({})", cut(condition), line(at)),
+        None => format!("{symbol} ({})", line(at)),
     }
 }
 
@@ -292,6 +327,11 @@ fn set_by(asked: &Asked, file: &str) -> String {
         Some(line) => format!("set to {value} in line {line} of {file}"),
         None => format!("set to {value}"),
     }
+}
+
+/// A place without the column.
+pub(crate) fn line(at: &Spot) -> String {
+    format!("{}:{}", at.file, at.line)
 }
 
 /// What setting something changes, one line each.

@@ -29,6 +29,7 @@ pub(crate) fn explanation(seen: &Explanation) -> Value {
         visible,
         hidden,
         selects,
+        selectors,
         range,
         choice,
         help,
@@ -65,6 +66,7 @@ pub(crate) fn explanation(seen: &Explanation) -> Value {
         "visible": visible.as_str(),
         "hidden": hidden.collect::<Vec<_>>(),
         "selects": selects.as_ref().map(self::selects),
+        "selectors": selectors,
         "range": range,
         "choice": choice,
         "help": help,
@@ -166,7 +168,7 @@ pub(crate) fn need(need: &Need) -> Value {
         Need::All(parts) => json!({ "all": parts.iter().map(self::need).collect::<Vec<_>>() }),
         Need::Any(parts) => json!({ "any": parts.iter().map(self::need).collect::<Vec<_>>() }),
         Need::Never => json!({ "never": true }),
-        Need::Value(NeededValue { symbol, is, must, standing }) => {
+        Need::Value(NeededValue { symbol, is, must, standing, through }) => {
             let (relation, value) = match must {
                 Must::AtLeast(value) => (">=", value.as_str().to_owned()),
                 Must::AtMost(value) => ("<=", value.as_str().to_owned()),
@@ -187,6 +189,7 @@ pub(crate) fn need(need: &Need) -> Value {
                 "relation": relation,
                 "must": value,
                 "standing": standing,
+                "through": through,
             })
         }
     }

@@ -34,6 +34,9 @@ pub struct NeededValue {
     pub must: Must,
     /// Whether a person can do something about it.
     pub standing: Standing,
+    /// Where others decide it, in the order of the files: those that can select or imply it if it
+    /// has to be on, those that do select it if it has to be off.
+    pub through: Vec<String>,
 }
 
 /// What a symbol would have to be.
@@ -119,11 +122,21 @@ impl Facts<'_> {
             (_, Module) if is_bool => (Must::AtMost(No), No),
             (_, level) => (Must::AtMost(level), level),
         };
+        let standing = self.standing(id, Some((target, side)));
+        let through = match standing {
+            Standing::Derived if side == Ordering::Greater => self.selectors(id),
+            Standing::Selected => {
+                let active = self.active(id, |known| &known.selected_by);
+                active.into_iter().map(|selection| selection.symbol).collect()
+            }
+            _ => Vec::new(),
+        };
         Need::Value(NeededValue {
             symbol: self.name(id),
             is: self.resolver.logic(id).as_str().to_owned(),
             must,
-            standing: self.standing(id, Some((target, side))),
+            standing,
+            through,
         })
     }
 
@@ -147,7 +160,21 @@ impl Facts<'_> {
                 with_value,
             },
             standing: self.standing(subject, None),
+            through: Vec::new(),
         })
+    }
+
+    /// The symbols that select or imply a symbol, each once.
+    pub(crate) fn selectors(&self, id: SymbolId) -> Vec<String> {
+        let known = &self.model.symbols[id.index()];
+        let mut names: Vec<String> = Vec::new();
+        for by in known.selected_by.iter().chain(&known.implied_by) {
+            let name = self.name(by.value);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Whether a person can bring a symbol to `target`, or to any other value.
@@ -158,14 +185,12 @@ impl Facts<'_> {
         if symbol.nodes.is_empty() {
             return Standing::Undefined;
         }
-        if known.prompts.is_empty() {
-            return Standing::Derived;
-        }
         match target {
-            Some((target, Ordering::Greater)) if state.visible < target => Standing::Hidden,
             Some((target, Ordering::Less)) if self.resolver.floor(id) > target => {
                 Standing::Selected
             }
+            _ if known.prompts.is_empty() => Standing::Derived,
+            Some((target, Ordering::Greater)) if state.visible < target => Standing::Hidden,
             _ if state.visible == No => Standing::Hidden,
             _ => Standing::Settable,
         }

@@ -4,7 +4,7 @@ use kbs_kconfig::{Configuration, Dropped, DroppedWhy, Suggestion};
 use serde_json::Value;
 
 use crate::kconfig::ConfigText;
-use crate::render::explain_json;
+use crate::render::{explain, explain_json};
 use crate::ui::Ui;
 
 /// Most lines that are told without `--verbose`.
@@ -12,11 +12,21 @@ const TOLD_MAX: usize = 10;
 /// Most lines that suggestions are looked for.
 const SUGGESTED_MAX: usize = 20;
 
+/// A line that came to nothing.
+#[derive(Debug)]
+struct Loss {
+    dropped: Dropped,
+    /// What it may have meant.
+    suggestions: Vec<Suggestion>,
+    /// Why the symbol is not visible, if that is it.
+    obstacles: Vec<String>,
+}
+
 /// The lines of a configuration that came to nothing, and what they may have meant.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     name: String,
-    lines: Vec<(Dropped, Vec<Suggestion>)>,
+    lines: Vec<Loss>,
 }
 
 impl Losses {
@@ -27,8 +37,14 @@ impl Losses {
         let lines = configuration.review(text).into_iter().map(|dropped| {
             let is_asked = matches!(dropped.why, DroppedWhy::Unknown) && suggested < SUGGESTED_MAX;
             suggested += usize::from(is_asked);
-            let found = if is_asked { configuration.suggestions(&dropped, text) } else { vec![] };
-            (dropped, found)
+            let suggestions =
+                if is_asked { configuration.suggestions(&dropped, text) } else { vec![] };
+            let hidden = Some(&dropped).filter(|dropped| dropped.why == DroppedWhy::Hidden);
+            let seen = hidden.and_then(|dropped| configuration.explain(&dropped.symbol));
+            let prompts = seen.into_iter().flat_map(|seen| seen.hidden);
+            let obstacles = prompts.flat_map(|prompt| prompt.obstacles);
+            let obstacles = obstacles.map(|obstacle| explain::need(&obstacle.need)).collect();
+            Loss { dropped, suggestions, obstacles }
         });
         Self { name: name.clone(), lines: lines.collect() }
     }
@@ -38,24 +54,25 @@ impl Losses {
         // What follows from others was never a person's to decide: a saved file is full of it.
         let is_own = |dropped: &Dropped| dropped.why != DroppedWhy::Derived;
         let (own, derived): (Vec<_>, Vec<_>) =
-            self.lines.iter().partition(|(dropped, _)| is_own(dropped));
+            self.lines.iter().partition(|loss| is_own(&loss.dropped));
         let most = if ui.is_verbose() { usize::MAX } else { TOLD_MAX };
-        for (dropped, suggestions) in own.iter().take(most) {
-            ui.warn(&self.told(dropped, suggestions));
+        for loss in own.iter().take(most) {
+            ui.warn(&self.told(loss));
         }
         if own.len() > most {
             let rest = own.len() - most;
             ui.warn(&format!("{}: {rest} more lines came to nothing; -v tells them", self.name));
         }
-        for (dropped, suggestions) in derived.iter().take(if ui.is_verbose() { most } else { 0 }) {
-            ui.detail(&self.told(dropped, suggestions));
+        for loss in &derived {
+            ui.detail(&self.told(loss));
         }
         if !derived.is_empty() && !ui.is_verbose() {
-            let count = derived.len();
-            ui.say(&format!(
-                "{}: {count} lines set what follows from others, and it is something else now",
-                self.name
-            ));
+            let lines = match derived.len() {
+                1 => "1 line sets".to_owned(),
+                count => format!("{count} lines set"),
+            };
+            let name = &self.name;
+            ui.say(&format!("{name}: {lines} what follows from others, and is not so here"));
         }
     }
 
@@ -63,11 +80,12 @@ impl Losses {
     pub(super) fn json(&self) -> Vec<Value> {
         self.lines
             .iter()
-            .map(|(dropped, suggestions)| explain_json::dropped(dropped, suggestions))
+            .map(|loss| explain_json::dropped(&loss.dropped, &loss.suggestions))
             .collect()
     }
 
-    fn told(&self, dropped: &Dropped, suggestions: &[Suggestion]) -> String {
+    fn told(&self, loss: &Loss) -> String {
+        let Loss { dropped, suggestions, obstacles } = loss;
         let Dropped { line, symbol, asked, got, why } = dropped;
         let place = format!("{}, line {line}", self.name);
         let asked = asked.as_deref().unwrap_or_default();
@@ -84,7 +102,7 @@ impl Losses {
             DroppedWhy::SetAgain { line } => format!("{set}: line {line} sets it again{got}"),
             DroppedWhy::Derived => format!("{set}: nobody is asked for it{got}"),
             DroppedWhy::Hidden => {
-                format!("{set}: it is not visible{got}; `kbs config explain {symbol}` tells why")
+                format!("{set}: it is not visible{got}: {}", obstacles.join(", and "))
             }
             DroppedWhy::Limited => format!("{set}: it is visible up to m only"),
             DroppedWhy::Selected => format!("{set}: others select it{got}"),

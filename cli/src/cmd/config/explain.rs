@@ -75,6 +75,7 @@ fn tell(
     }
     if let (Some(consequences), Some(value)) = (consequences, value) {
         let got = explain::value_of(seen.kind, Some(&consequences.after.value));
+        let got = if got.is_empty() { "empty".to_owned() } else { got };
         let head = match (consequences.after.value == value, consequences.changes.is_empty()) {
             (true, true) => format!("set to {value}, nothing would change"),
             (true, false) => format!("set to {value}, these would change:"),

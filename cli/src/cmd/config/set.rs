@@ -103,7 +103,7 @@ pub(super) fn told(configuration: &Configuration<'_>, error: &SetError) -> CliEr
             let range = configuration.explain(symbol).and_then(|seen| seen.range);
             match range {
                 Some((low, high, at)) => {
-                    told.with_help(format!("its range is {low} to {high} ({at})"))
+                    told.with_help(format!("its range is {low} to {high} ({})", explain::line(&at)))
                 }
                 None => told,
             }
@@ -115,12 +115,16 @@ pub(super) fn told(configuration: &Configuration<'_>, error: &SetError) -> CliEr
 /// Why a symbol did not come to have `value`.
 fn refused(seen: &Explanation, value: &str) -> CliError {
     let Explanation { symbol, value: got, .. } = seen;
+    let got = if got.is_empty() { "empty" } else { got };
     let head = format!("cannot set {symbol} to {value}: it stays {got}");
     let mut chain = vec![head];
     let obstacles = seen.hidden.iter().flat_map(|prompt| &prompt.obstacles);
     chain.extend(obstacles.clone().map(explain::obstacle));
     if seen.hidden.is_empty() && seen.visible == Tristate::No {
         chain.push("nobody is asked for it: its value follows from others".to_owned());
+    }
+    if let (Some((low, high, at)), 1) = (&seen.range, chain.len()) {
+        chain.push(format!("its range is {low} to {high} ({})", explain::line(at)));
     }
     if chain.len() == 1 {
         chain.push(explain::why(seen, "the configuration"));
