@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use kbs_kconfig::{
-    Cause, Configuration, Explanation, FileMap, Files, Must, Need, NeededValue, Standing, Tristate,
+    Cause, Configuration, Explanation, Files, Must, Need, NeededValue, Standing, Tristate,
 };
 
 /// Names of the symbols in the files of a project.
-pub(crate) fn symbols(files: &FileMap, paths: &[std::sync::Arc<str>]) -> BTreeSet<String> {
+pub(crate) fn symbols(files: &dyn Files, paths: &[std::sync::Arc<str>]) -> BTreeSet<String> {
     let texts = paths.iter().filter_map(|path| files.read(path).unwrap());
     texts
         .flat_map(|text| kbs_kconfig::defined_symbols(&String::from_utf8_lossy(&text)))
@@ -46,7 +46,7 @@ fn wrong(
     {
         return told("nobody is told to select it");
     }
-    // Doing what is needed shows the symbol, as far as a person can do it.
+    // Doing what is needed removes what hides the symbol, as far as a person can do it.
     for prompt in &seen.hidden {
         let needs: Option<Vec<_>> =
             prompt.obstacles.iter().map(|obstacle| settings(&obstacle.need)).collect();
@@ -60,7 +60,13 @@ fn wrong(
             needs.iter().all(|(name, value)| changed.value(name).as_deref() == Some(value));
         if is_done {
             *tried += 1;
-            if changed.visibility(&seen.symbol) <= Some(seen.visible) {
+            // What was set may have brought new obstacles, but none of these.
+            let then = changed.explain(&seen.symbol)?;
+            let mut left = then.hidden.iter().flat_map(|prompt| &prompt.obstacles);
+            let is_shown = then.visible > seen.visible;
+            if !is_shown && left.clone().next().is_none()
+                || left.any(|obstacle| prompt.obstacles.contains(obstacle))
+            {
                 return told(&format!("it stays hidden after {needs:?}"));
             }
         }
