@@ -4,7 +4,7 @@ use std::cmp::{max, min};
 use std::sync::Arc;
 
 use crate::dialect::{Tool, Vintage};
-use crate::expr::{Expr, Relation, Tristate};
+use crate::expr::{Expr, Exprs, Relation, Tristate};
 use crate::ids::{ChoiceId, ExprId, SymbolId};
 use crate::kconfig::Kconfig;
 use crate::number::{base, leading, number};
@@ -240,6 +240,12 @@ impl Resolver<'_> {
         if known.choice.is_some() { No } else { self.strongest(&known.implied_by) }
     }
 
+    /// What a symbol depends on. A definition that depends on nothing says nothing beside others.
+    fn direct_conf(&self, direct: &[ExprId]) -> Tristate {
+        let told = direct.iter().filter(|condition| **condition != Exprs::yes());
+        told.map(|condition| self.expr(*condition)).max().unwrap_or(Yes)
+    }
+
     fn strongest(&self, by: &[Property<SymbolId>]) -> Tristate {
         let mut floor = No;
         for Property { value, condition, span: _ } in by {
@@ -395,7 +401,7 @@ impl Resolver<'_> {
                     default.map_or(No, |(default, holds)| min(self.expr(default.value), holds));
                 written |= value != No || vintage < Vintage::V4 && default.is_some();
                 let implied = promoted(self.implied(id));
-                let direct = || promoted(self.any(&known.direct));
+                let direct = || promoted(self.direct_conf(&known.direct));
                 if implied != No && vintage >= Vintage::V6 {
                     written = true;
                     value = min(max(value, implied), direct());

@@ -25,6 +25,7 @@ fn spot(error: &LoadError) -> Option<&Spot> {
         | LoadError::Read { at, .. } => at.as_ref(),
         LoadError::RecursiveSource { at, .. }
         | LoadError::TooDeep { at, .. }
+        | LoadError::TooMuch { at }
         | LoadError::Syntax { at, .. }
         | LoadError::Macro { at, .. }
         | LoadError::Stopped { at, .. }
