@@ -1,7 +1,7 @@
 //! From messages to checked values and back.
 
 use kbs_plan::error::{Class, Help};
-use kbs_plan::kconfig::{Configurer, DialectName, HeaderOffName, KconfigRules};
+use kbs_plan::kconfig::{Configurer, DialectName, HeaderOffName, KconfigRules, KconfigShell};
 use kbs_plan::limits::Limits;
 use kbs_plan::quantity::{ByteSize, Span};
 use kbs_plan::recipe::{RecipeError, RecipePatch};
@@ -213,6 +213,7 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
             paths,
             env,
             generated,
+            runs_commands,
         } = rules;
         Ok(Self {
             configure: if kbs_configures { Configurer::Kbs } else { Configurer::Project },
@@ -222,6 +223,7 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
             prefix,
             paths,
             env: env.into_iter().collect(),
+            shell: if runs_commands { KconfigShell::Run } else { KconfigShell::Refuse },
             generated: generated.into_iter().collect(),
         })
     }
@@ -229,8 +231,17 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
 
 impl From<KconfigRules> for pb::KconfigRules {
     fn from(rules: KconfigRules) -> Self {
-        let KconfigRules { configure, root, dialect, header_off, prefix, paths, env, generated } =
-            rules;
+        let KconfigRules {
+            configure,
+            root,
+            dialect,
+            header_off,
+            prefix,
+            paths,
+            env,
+            shell,
+            generated,
+        } = rules;
         let dialect = match dialect {
             DialectName::Conf => pb::kconfig_rules::Dialect::Conf,
             DialectName::Kconfiglib => pb::kconfig_rules::Dialect::Kconfiglib,
@@ -244,6 +255,7 @@ impl From<KconfigRules> for pb::KconfigRules {
             paths,
             env: env.into_iter().collect(),
             generated: generated.into_iter().collect(),
+            runs_commands: shell == KconfigShell::Run,
         }
     }
 }
@@ -278,6 +290,7 @@ mod tests {
                 prefix: "A_".to_owned(),
                 paths: Vec::new(),
                 env: [("B".to_owned(), "c".to_owned())].into(),
+                shell: KconfigShell::Run,
                 generated: [].into(),
             },
         ] {

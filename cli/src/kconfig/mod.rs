@@ -249,6 +249,7 @@ fn of_rules(
         prefix,
         paths: _,
         env: _,
+        shell: _,
         generated,
     } = rules;
     let dialect = match dialect {
