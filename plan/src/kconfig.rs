@@ -47,10 +47,16 @@ pub enum Configurer {
 
 /// A tool by whose rules Kconfig files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum DialectName {
-    /// Linux's own `conf`, and what descends from it.
+    /// Linux's own `conf`, as of 6.1.
     Conf,
+    /// The copy of it in U-Boot.
+    UBoot,
+    /// The copy of it in `SeaBIOS`.
+    Seabios,
+    /// The copy of it in busybox.
+    Busybox,
     /// kconfiglib.
     Kconfiglib,
 }
@@ -128,7 +134,7 @@ impl KconfigPatch {
             self;
         let root = root.unwrap_or_else(|| "Kconfig".to_owned());
         let dialect = dialect.ok_or(
-            "has a [kconfig] table without a dialect; give kconfig.dialect, conf or kconfiglib",
+            "has a [kconfig] table without a dialect; give kconfig.dialect, such as conf or kconfiglib",
         )?;
         let prefix = prefix.unwrap_or_else(|| "CONFIG_".to_owned());
         if !is_prefix(&prefix) {

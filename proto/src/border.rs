@@ -201,6 +201,9 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
     fn try_from(rules: pb::KconfigRules) -> Result<Self, BorderError> {
         let dialect = match rules.dialect() {
             pb::kconfig_rules::Dialect::Conf => DialectName::Conf,
+            pb::kconfig_rules::Dialect::UBoot => DialectName::UBoot,
+            pb::kconfig_rules::Dialect::Seabios => DialectName::Seabios,
+            pb::kconfig_rules::Dialect::Busybox => DialectName::Busybox,
             pb::kconfig_rules::Dialect::Kconfiglib => DialectName::Kconfiglib,
             pb::kconfig_rules::Dialect::Unspecified => need("kconfig.dialect", None)?,
         };
@@ -244,6 +247,9 @@ impl From<KconfigRules> for pb::KconfigRules {
         } = rules;
         let dialect = match dialect {
             DialectName::Conf => pb::kconfig_rules::Dialect::Conf,
+            DialectName::UBoot => pb::kconfig_rules::Dialect::UBoot,
+            DialectName::Seabios => pb::kconfig_rules::Dialect::Seabios,
+            DialectName::Busybox => pb::kconfig_rules::Dialect::Busybox,
             DialectName::Kconfiglib => pb::kconfig_rules::Dialect::Kconfiglib,
         };
         Self {
@@ -280,20 +286,21 @@ mod tests {
     #[test]
     fn how_kconfig_files_are_read_survives_the_wire() {
         let kalico = kbs_plan::recipe::builtin("kalico").unwrap().finish().unwrap();
-        for rules in [
-            kalico.kconfig.unwrap(),
-            KconfigRules {
-                configure: Configurer::Project,
-                root: "a".to_owned(),
-                dialect: DialectName::Conf,
-                header_off: HeaderOffName::Left,
-                prefix: "A_".to_owned(),
-                paths: Vec::new(),
-                env: [("B".to_owned(), "c".to_owned())].into(),
-                shell: KconfigShell::Run,
-                generated: [].into(),
-            },
-        ] {
+        let other = |dialect| KconfigRules {
+            configure: Configurer::Project,
+            root: "a".to_owned(),
+            dialect,
+            header_off: HeaderOffName::Left,
+            prefix: "A_".to_owned(),
+            paths: Vec::new(),
+            env: [("B".to_owned(), "c".to_owned())].into(),
+            shell: KconfigShell::Run,
+            generated: [].into(),
+        };
+        let others =
+            [DialectName::Conf, DialectName::UBoot, DialectName::Seabios, DialectName::Busybox];
+        let others = others.map(other);
+        for rules in others.into_iter().chain(kalico.kconfig) {
             let there = pb::KconfigRules::from(rules.clone());
             assert_eq!(KconfigRules::try_from(there).unwrap(), rules);
         }

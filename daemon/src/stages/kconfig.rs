@@ -179,6 +179,9 @@ impl<'a> KconfigTree<'a> {
 fn dialect(rules: &KconfigRules) -> Dialect {
     let dialect = match rules.dialect {
         DialectName::Conf => Dialect::CONF,
+        DialectName::UBoot => Dialect::U_BOOT,
+        DialectName::Seabios => Dialect::SEABIOS,
+        DialectName::Busybox => Dialect::BUSYBOX,
         DialectName::Kconfiglib => Dialect::KCONFIGLIB,
     };
     let header_off = match rules.header_off {
