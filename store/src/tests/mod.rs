@@ -33,6 +33,13 @@ struct Lab {
     state: PathBuf,
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Outputs are read-only, which stops whoever is not root from removing them plainly.
+        drop(crate::remove_tree(&self.state));
+    }
+}
+
 impl Lab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
