@@ -237,7 +237,7 @@ fn several(names: &[&str]) -> String {
 }
 
 fn needed_value(needed: &NeededValue) -> String {
-    let NeededValue { symbol, is, must, standing, through } = needed;
+    let NeededValue { symbol, is, must, standing, through, follows } = needed;
     let is = if is.is_empty() { "\"\"" } else { is };
     let text = match must {
         Must::AtLeast(Tristate::Module) => format!("{symbol} is {is}, not m or y"),
@@ -260,7 +260,10 @@ fn needed_value(needed: &NeededValue) -> String {
     match standing {
         Standing::Settable => text,
         Standing::Hidden => format!("{text} [hidden itself]"),
-        Standing::Derived if through.is_empty() => format!("{text} [nobody is asked for it]"),
+        Standing::Derived if through.is_empty() => match follows {
+            Some(follows) => format!("{text} [since {}]", phrase(follows, false)),
+            None => format!("{text} [nobody is asked for it]"),
+        },
         Standing::Derived => format!("{text} [{} can select it]", several(&names)),
         Standing::Selected => format!("{text} [selected by {}]", several(&names)),
         Standing::Undefined => format!("{text} [defined nowhere]"),
@@ -278,6 +281,7 @@ pub(crate) fn to_set(need: &Need) -> Option<Vec<String>> {
             };
             Some(vec![format!("{symbol}={value}")])
         }
+        Need::Value(NeededValue { follows: Some(follows), .. }) => to_set(follows),
         Need::Value(_) | Need::Never => None,
         Need::All(parts) => {
             let all: Option<Vec<_>> = parts.iter().map(to_set).collect();

@@ -87,6 +87,7 @@ fn settings(need: &Need) -> Option<Vec<(String, String)>> {
             };
             Some(vec![(symbol.clone(), value)])
         }
+        Need::Value(NeededValue { follows: Some(follows), .. }) => settings(follows),
         Need::Value(_) | Need::Never => None,
         Need::All(parts) => {
             parts.iter().map(settings).collect::<Option<Vec<_>>>().map(|parts| parts.concat())
