@@ -150,8 +150,15 @@ impl<'k> Configuration<'k> {
         Resolver { kconfig: self.kconfig, values: &self.values }
     }
 
-    /// Decides every unit, in order.
+    /// Decides every unit, in order, and independently of what was decided before.
     pub(crate) fn decide_all(&mut self) {
+        let symbols = &self.kconfig.tree.symbols;
+        for (state, symbol) in self.values.states.iter_mut().zip(symbols) {
+            if !symbol.constant {
+                *state = State::default();
+            }
+        }
+        self.values.choice_states.fill(ChoiceState::default());
         for unit in &self.kconfig.order.units {
             self.decide(*unit);
         }
@@ -161,8 +168,23 @@ impl<'k> Configuration<'k> {
     pub(crate) fn decide_again(&mut self, units: &[Unit]) {
         let order = &self.kconfig.order;
         let mut open: BTreeSet<u32> = units.iter().map(|unit| order.rank(*unit)).collect();
+        // What has to be known before it is known whether there are modules is decided as if there
+        // were none.
+        let mut unsettled = None;
+        if let Some(modules) = self.kconfig.tree.modules {
+            let rank = order.rank(Unit::Symbol(modules));
+            if open.first().is_some_and(|first| *first <= rank) {
+                open.insert(rank);
+                let state = &mut self.values.states[modules.index()];
+                unsettled = Some((rank, modules, std::mem::take(state)));
+            }
+        }
         while let Some(rank) = open.pop_first() {
-            if self.decide(order.units[rank as usize]) {
+            let mut changed = self.decide(order.units[rank as usize]);
+            if let Some((_, modules, before)) = unsettled.take_if(|(at, ..)| *at == rank) {
+                changed = before != self.values.states[modules.index()];
+            }
+            if changed {
                 open.extend(order.needed_by(rank));
             }
         }

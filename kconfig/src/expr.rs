@@ -94,6 +94,8 @@ pub(crate) enum Expr {
 #[derive(Debug)]
 pub(crate) struct Exprs {
     nodes: Vec<Expr>,
+    /// By node: how many nodes are looked at to decide it, at most.
+    weights: Vec<u32>,
 }
 
 impl Exprs {
@@ -105,7 +107,7 @@ impl Exprs {
             Expr::Module,
             Expr::Constant(Tristate::Module),
         ];
-        Self { nodes: constants.into() }
+        Self { weights: vec![1; constants.len()], nodes: constants.into() }
     }
 
     /// `y`.
@@ -133,9 +135,24 @@ impl Exprs {
         &self.nodes[id.index()]
     }
 
+    /// How many nodes are looked at to decide `id`, at most.
+    ///
+    /// Nodes are shared, so that this may be far more than there are.
+    pub(crate) fn weight(&self, id: ExprId) -> u32 {
+        self.weights[id.index()]
+    }
+
     /// Keeps `expr`.
     pub(crate) fn add(&mut self, expr: Expr) -> ExprId {
         let id = ExprId::at(self.nodes.len());
+        let below = match &expr {
+            Expr::And(all) | Expr::Or(all) => {
+                all.iter().fold(0, |sum: u32, operand| sum.saturating_add(self.weight(*operand)))
+            }
+            Expr::Not(inner) => self.weight(*inner),
+            _ => 0,
+        };
+        self.weights.push(below.saturating_add(1));
         self.nodes.push(expr);
         id
     }

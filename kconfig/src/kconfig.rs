@@ -47,7 +47,7 @@ impl Kconfig {
         shell: &dyn Shell,
     ) -> Result<Self, LoadError> {
         let Parsed { mut tree, notes, answers } = parse(root, files, dialect, env, shell)?;
-        let model = derive(&mut tree, dialect.tool);
+        let model = derive(&mut tree, dialect.tool)?;
         let order = order(&tree, &model, dialect.tool)?;
         let prefix = Prefix::default();
         Ok(Self { dialect, prefix, tree, model, order, notes, answers })

@@ -228,7 +228,8 @@ impl Lexer<'_, '_> {
             }
         }
         if self.tool == Tool::Kconfiglib && text.contains('$') {
-            text = self.macros.expand_plain(&text);
+            let spot = self.spot(at);
+            text = self.macros.expand_plain(&text, &spot)?;
         }
         Ok((text, from + 1))
     }

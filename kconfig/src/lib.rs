@@ -14,6 +14,9 @@ mod drift;
 mod explain;
 mod expr;
 mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod help;
 mod ids;
 mod kconfig;

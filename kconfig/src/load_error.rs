@@ -71,6 +71,12 @@ pub enum LoadError {
         /// What is nested, in the plural.
         what: &'static str,
     },
+    /// Conditions that are inherited by so much that deciding it would take minutes.
+    #[error("{at}: the conditions up to here are too many to decide")]
+    TooMuch {
+        /// Where it became too much.
+        at: Spot,
+    },
     /// A line that is not Kconfig.
     #[error("{at}: {reason}")]
     Syntax {

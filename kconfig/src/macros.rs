@@ -12,6 +12,8 @@ use crate::spot::Spot;
 const DEPTH_MAX: usize = 64;
 /// Most bytes that one expansion may become: doubling variables would fill any memory.
 const EXPANDED_MAX_B: usize = 1024 * 1024;
+/// Most bytes of all that is expanded in a project: each use of a variable copies it.
+const EXPANDED_ALL_MAX_B: usize = 100 * 1024 * 1024;
 /// Most expansions in a project.
 const EXPANSIONS_MAX: usize = 200_000;
 
@@ -61,6 +63,8 @@ pub(crate) struct Macros<'a> {
     /// Names of the variables that are being expanded, outermost first.
     active: Vec<String>,
     expansions: usize,
+    /// How many bytes came of them.
+    expanded_b: usize,
     notes: Vec<Note>,
 }
 
@@ -75,6 +79,7 @@ impl<'a> Macros<'a> {
             answers: BTreeMap::new(),
             active: Vec::new(),
             expansions: 0,
+            expanded_b: 0,
             notes: Vec::new(),
         }
     }
@@ -125,7 +130,7 @@ impl<'a> Macros<'a> {
     }
 
     /// Replaces `$NAME` and `${NAME}` by the environment, as kconfiglib does in strings.
-    pub(crate) fn expand_plain(&self, text: &str) -> String {
+    pub(crate) fn expand_plain(&mut self, text: &str, at: &Spot) -> Result<String, LoadError> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some(start) = rest.find('$') {
@@ -136,10 +141,14 @@ impl<'a> Macros<'a> {
                 Some(value) => expanded.push_str(value),
                 None => expanded.push_str(&rest[start..=start + length]),
             }
+            if expanded.len() > EXPANDED_MAX_B {
+                return Err(too_long(at));
+            }
             rest = &behind[length..];
         }
         expanded.push_str(rest);
-        expanded
+        self.count(expanded.len(), at)?;
+        Ok(expanded)
     }
 
     fn expand_with(
@@ -156,7 +165,9 @@ impl<'a> Macros<'a> {
                 return Err(fault(at, format!("`{}` is never closed", shown(&rest[start..]))));
             };
             let inner = &rest[start + 2..start + 2 + end];
-            expanded.push_str(&self.call(inner, arguments, at)?);
+            let called = self.call(inner, arguments, at)?;
+            self.count(called.len(), at)?;
+            expanded.push_str(&called);
             if expanded.len() > EXPANDED_MAX_B {
                 return Err(too_long(at));
             }
@@ -196,6 +207,7 @@ impl<'a> Macros<'a> {
                     return Err(fault(at, reason));
                 }
                 let text = text.clone();
+                self.count(text.len(), at)?;
                 self.active.push(name);
                 let expanded = self.expand_with(&text, &parts, at);
                 self.active.pop();
@@ -203,6 +215,15 @@ impl<'a> Macros<'a> {
             }
             None => self.built_in(&name, &parts, at),
         }
+    }
+
+    /// Counts what was copied.
+    fn count(&mut self, size_b: usize, at: &Spot) -> Result<(), LoadError> {
+        self.expanded_b += size_b;
+        if self.expanded_b > EXPANDED_ALL_MAX_B {
+            return Err(fault(at, "the project expands macros to too much text"));
+        }
+        Ok(())
     }
 
     fn built_in(

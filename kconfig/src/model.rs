@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use crate::dialect::Tool;
 use crate::expr::{Expr, Exprs};
 use crate::ids::{ChoiceId, ExprId, NodeId, SymbolId};
+use crate::load_error::LoadError;
 use crate::tree::{Clause, Item, Kind, Node, Property, Tree};
+
+/// Most parts of expressions that are looked at to decide everything once. Linux has a third of a million.
+const WORK_MAX: u64 = 20_000_000;
 
 /// What decides the value of a symbol. Conditions include those of the blocks around.
 #[derive(Debug, Default)]
@@ -52,7 +56,10 @@ pub(crate) struct Model {
 }
 
 /// Derives the model, and gives types to choices and members that have none.
-pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
+///
+/// # Errors
+/// [`LoadError::TooMuch`] if conditions are inherited so often that deciding would take minutes.
+pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Result<Model, LoadError> {
     let mut model = Model::default();
     model.symbols.resize_with(tree.symbols.len(), SymbolModel::default);
     model.choices.resize_with(tree.choices.len(), ChoiceModel::default);
@@ -60,6 +67,9 @@ pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
     let mut walk = Walk::new(nodes.len(), tool);
     for (index, node) in nodes.iter().enumerate() {
         walk.visit(NodeId::at(index), node, &nodes, tree, &mut model);
+        if walk.work > WORK_MAX {
+            return Err(LoadError::TooMuch { at: tree.spot(node.span) });
+        }
     }
     model.shown = walk.shown;
     model.prompts = walk.prompts;
@@ -77,7 +87,7 @@ pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
             }
         }
     }
-    model
+    Ok(model)
 }
 
 /// What is known while entries are visited in order.
@@ -91,6 +101,8 @@ struct Walk {
     /// By block: the symbols that the next entry could be a submenu of, innermost last.
     submenus: BTreeMap<NodeId, Vec<NodeId>>,
     prompts: Vec<Option<ExprId>>,
+    /// How many parts of expressions are looked at to decide everything once.
+    work: u64,
 }
 
 impl Walk {
@@ -102,6 +114,7 @@ impl Walk {
             home: Vec::with_capacity(nodes),
             submenus: BTreeMap::new(),
             prompts: Vec::with_capacity(nodes),
+            work: 0,
         }
     }
 
@@ -144,6 +157,12 @@ impl Walk {
         let home =
             block.and_then(|(block, parent)| self.home(id, node, (block, parent), nodes, tree));
         self.home.push(home);
+        // Each condition is that of the property and, in most, of all blocks around.
+        let uses = 2 + node.defaults.len() + node.ranges.len();
+        let uses = uses + node.selects.len() + node.implies.len();
+        self.work += u64::from(tree.exprs.weight(prompt.unwrap_or(condition))) * uses as u64;
+        let defaults = node.defaults.iter().flat_map(|default| [default.value, default.condition]);
+        self.work += defaults.map(|part| u64::from(tree.exprs.weight(part))).sum::<u64>();
         match node.item {
             Item::Symbol(symbol) => {
                 let known = &mut model.symbols[symbol.index()];
@@ -198,6 +217,7 @@ impl Walk {
         while let Some(&above) = submenus.last() {
             let above_node = &nodes[above.index()];
             let Item::Symbol(symbol) = above_node.item else { break };
+            self.work += u64::from(tree.exprs.weight(condition));
             if tree.exprs.depends_on(condition, symbol, &tree.constants) {
                 home = match above_node.prompt {
                     Some(_) => None,

@@ -140,6 +140,9 @@ impl Configuration<'_> {
             {
                 writeln!(text, "{prefix}{name}=0x{value}")
             }
+            (Kind::Int, _) if value.is_empty() && self.resolver().all_written() => {
+                writeln!(text, "{prefix}{name}=0")
+            }
             (Kind::Int | Kind::Hex, _) => writeln!(text, "{prefix}{name}={value}"),
         };
         done.expect("writing to a String cannot fail");

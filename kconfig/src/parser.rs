@@ -46,7 +46,7 @@ pub(crate) fn parse(
         named_choices: BTreeMap::new(),
     };
     let first = parser.sources.root(root)?;
-    parser.enter(first);
+    parser.enter(vec![first]);
     parser.run()?;
     let (notes, answers) = parser.macros.finish();
     Ok(Parsed { tree: parser.tree, notes, answers })
@@ -59,6 +59,8 @@ struct Frame {
     lines: Lines,
     /// How many blocks were open when it began.
     blocks: usize,
+    /// What the same statement names besides, the next one last.
+    waiting: Vec<Sourced>,
 }
 
 struct Parser<'a> {
@@ -84,11 +86,14 @@ struct Statement<'t> {
 }
 
 impl Parser<'_> {
-    fn enter(&mut self, Sourced { path, text }: Sourced) {
+    /// Begins the last of `waiting`; the others come when it ends.
+    fn enter(&mut self, mut waiting: Vec<Sourced>) {
+        let Some(Sourced { path, text }) = waiting.pop() else { return };
+        self.sources.enter(&path);
         let file = FileId::at(self.tree.files.len());
         self.tree.files.push(Arc::clone(&path));
         let blocks = self.blocks.len();
-        self.frames.push(Frame { path, file, lines: Lines::new(text), blocks });
+        self.frames.push(Frame { path, file, lines: Lines::new(text), blocks, waiting });
     }
 
     fn run(&mut self) -> Result<(), LoadError> {
@@ -110,7 +115,10 @@ impl Parser<'_> {
         self.sources.leave(&frame.path);
         self.entry = None;
         match self.blocks.get(frame.blocks) {
-            None => Ok(()),
+            None => {
+                self.enter(frame.waiting);
+                Ok(())
+            }
             Some((node, closer)) => Err(LoadError::Syntax {
                 at: self.tree.spot(self.tree.node(*node).span),
                 reason: format!("`{closer}` is missing in this file"),
@@ -303,17 +311,15 @@ impl Parser<'_> {
         cursor.end()?;
         let path = Arc::clone(self.tree.names.text(path));
         let from = self.frames.last().map(|frame| Arc::clone(&frame.path));
-        let found = self.sources.find(
+        let mut found = self.sources.find(
             statement.word,
             &path,
             from.as_deref().unwrap_or(""),
             statement.at,
         )?;
         self.entry = None;
-        // The last one on the stack is read first.
-        for sourced in found.into_iter().rev() {
-            self.enter(sourced);
-        }
+        found.reverse();
+        self.enter(found);
         Ok(())
     }
 

@@ -271,7 +271,10 @@ impl Resolver<'_> {
     fn compare(&self, relation: Relation, left: SymbolId, right: SymbolId) -> Tristate {
         let tool = self.kconfig.dialect.tool;
         let kind = |id: SymbolId| self.kconfig.tree.symbols[id.index()].kind;
-        let worded = tool == Tool::Conf && self.kconfig.dialect.vintage < Vintage::V6;
+        let vintage = self.kconfig.dialect.vintage;
+        let worded = tool == Tool::Conf && vintage < Vintage::V6;
+        // The oldest compare as text, whatever it is.
+        let numbers_count = tool == Tool::Kconfiglib || vintage >= Vintage::V4;
         let as_number = |id: SymbolId| match kind(id) {
             Kind::Bool | Kind::Tristate if worded => None,
             Kind::Bool | Kind::Tristate => Some(match self.text(id) {
@@ -282,10 +285,16 @@ impl Resolver<'_> {
             }),
             kind => number(self.text(id), base(kind), tool),
         };
-        let numbers = if kind(left) == Kind::Text && kind(right) == Kind::Text {
+        let numbers = if kind(left) == Kind::Text && kind(right) == Kind::Text || !numbers_count {
             None
         } else {
-            as_number(left).zip(as_number(right))
+            let (first, second) = (as_number(left), as_number(right));
+            let is_order = !matches!(relation, Relation::Equal | Relation::Unequal);
+            let has_word = kind(left).is_logic() || kind(right).is_logic();
+            if worded && is_order && has_word && first.is_some() != second.is_some() {
+                return No;
+            }
+            first.zip(second)
         };
         // For `conf`, a hex number makes both unsigned: what is negative is very large.
         let unsigned = tool == Tool::Conf && (kind(left) == Kind::Hex || kind(right) == Kind::Hex);
@@ -376,6 +385,8 @@ impl Resolver<'_> {
             |value: Tristate| if kind == Kind::Bool { value.without_modules() } else { value };
         let floor = promoted(self.floor(id));
         let mut written = visible != No || floor != No;
+        // Old ones make no module of what is implied to be on.
+        let mut implied_on = false;
         let mut value = match self.values.wishes[id.index()] {
             Wish::Logic(wish) if visible != No => min(wish, visible),
             _ => {
@@ -389,6 +400,7 @@ impl Resolver<'_> {
                     written = true;
                     value = min(max(value, implied), direct());
                 } else if implied != No {
+                    implied_on = implied == Yes;
                     let implied = min(implied, direct());
                     written |= implied != No;
                     value = max(value, implied);
@@ -397,6 +409,9 @@ impl Resolver<'_> {
             }
         };
         value = promoted(max(value, floor));
+        if implied_on {
+            value = value.without_modules();
+        }
         State { value, visible, written, text: None }
     }
 
@@ -462,7 +477,6 @@ impl Resolver<'_> {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
                 Some((default, _)) => (self.default_text(default.value), true),
-                None if self.all_written() && kind == Kind::Int => ("0".into(), true),
                 None => ("".into(), visible != No),
             },
         };

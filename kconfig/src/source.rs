@@ -10,6 +10,11 @@ use crate::load_error::{LoadError, SOURCES_MAX};
 use crate::shown::shown;
 use crate::spot::Spot;
 
+/// Longest path of a file, in bytes, as Linux has it.
+const PATH_MAX_B: usize = 4096;
+/// What a file counts at least among the bytes that were read: that nothing may be read without end.
+const COST_B: usize = 1024;
+
 /// A file that is to be read next.
 pub(crate) struct Sourced {
     pub(crate) path: Arc<str>,
@@ -37,7 +42,12 @@ impl<'a> Sources<'a> {
         self.read(&inside, None)?.ok_or_else(|| LoadError::Missing { path: shown(path), at: None })
     }
 
-    /// Says that the file at `path` is read.
+    /// Says that the file at `path` is being read.
+    pub(crate) fn enter(&mut self, path: &Arc<str>) {
+        self.open.insert(Arc::clone(path));
+    }
+
+    /// Says that the file at `path` has been read.
     pub(crate) fn leave(&mut self, path: &str) {
         self.open.remove(path);
     }
@@ -56,10 +66,14 @@ impl<'a> Sources<'a> {
             Some((dir, _)) if relative => format!("{dir}/{path}").into(),
             _ => path.into(),
         };
+        if path.len() > PATH_MAX_B {
+            return Err(LoadError::Missing { path: shown(&path), at: Some(at.clone()) });
+        }
         let Some(inside) = inside(&path) else {
             return Err(LoadError::Outside { path: shown(&path), at: Some(at.clone()) });
         };
         let paths = if self.tool == Tool::Kconfiglib && is_glob(&inside) {
+            self.read_b += COST_B * 20;
             glob(self.files, &inside).map_err(|source| unreadable(&path, Some(at), source))?
         } else {
             vec![inside]
@@ -71,7 +85,7 @@ impl<'a> Sources<'a> {
             }
             found.extend(self.read(&path, Some(at))?);
         }
-        if self.open.len() > SOURCES_MAX + found.len() {
+        if self.open.len() > SOURCES_MAX {
             return Err(LoadError::TooDeep { at: at.clone(), what: "files" });
         }
         if found.is_empty() && !optional {
@@ -83,7 +97,7 @@ impl<'a> Sources<'a> {
     fn read(&mut self, path: &str, at: Option<&Spot>) -> Result<Option<Sourced>, LoadError> {
         let content = self.files.read(path).map_err(|source| unreadable(path, at, source))?;
         let Some(content) = content else { return Ok(None) };
-        self.read_b += content.len();
+        self.read_b += content.len().max(COST_B);
         if content.len() > FILE_MAX_B || self.read_b > FILES_MAX_B {
             return Err(LoadError::TooLarge { path: shown(path) });
         }
@@ -96,7 +110,6 @@ impl<'a> Sources<'a> {
             text = text.replace("\r\n", "\n").replace('\r', "\n");
         }
         let path: Arc<str> = path.into();
-        self.open.insert(Arc::clone(&path));
         Ok(Some(Sourced { path, text: text.into() }))
     }
 }

@@ -223,3 +223,113 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_large_condition_around_many_entries_is_refused_at_once() {
+    let start = Instant::now();
+    let condition = "A && B || ".repeat(50_000) + "A";
+    let entries = lines(50_000, |n| format!("config S{n}\n  bool \"s\"\n  default y if A\n"));
+    for open in ["if ", "menu \"m\"\n  depends on ", "choice\n  prompt \"c\" if "] {
+        let close = match &open[..2] {
+            "if" => "endif",
+            "me" => "endmenu",
+            _ => "endchoice",
+        };
+        let error = load(format!("{open}{condition}\n{entries}{close}\n"));
+        // The prompt of a choice is no condition of what stands in it.
+        assert_eq!(error.is_err(), close != "endchoice", "{close}");
+    }
+    let shorter = "A && B || ".repeat(2000) + "A";
+    let nested = lines(200, |n| format!("if S{n} && ({shorter})\n"));
+    let error = message(format!("{nested}{entries}{}", "endif\n".repeat(200)));
+    assert!(error.ends_with("the conditions up to here are too many to decide"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_long_text_used_often_is_refused() {
+    let start = Instant::now();
+    let long = format!("long := {}\n", "x".repeat(900_000));
+    let uses =
+        lines(10_000, |n| format!("config S{n}\n  string\n  default \"$(long)$(long{n})\"\n"));
+    assert!(message(format!("{long}{uses}")).contains("too much text"));
+    let uses = lines(10_000, |n| format!("v{n} = $(long)\nw{n} := $(v{n})\n"));
+    assert!(message(format!("{long}{uses}")).contains("too much text"));
+    let dropped = lines(10_000, |_| "w := $(error-if,n,$(long))\n".to_owned());
+    assert!(message(format!("{long}{dropped}")).contains("too much text"));
+    let env = BTreeMap::from([("V".to_owned(), "x".repeat(1000))]);
+    let files =
+        [("Kconfig", format!("config A\n  string\n  default \"{}\"\n", "$V".repeat(8_000_000)))];
+    let files: FileMap = files.into_iter().collect();
+    let error = Kconfig::load("Kconfig", &files, Dialect::KCONFIGLIB, &env, &NoShell);
+    assert!(error.unwrap_err().to_string().contains("longer than"));
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+#[test]
+fn files_that_are_read_again_and_again_are_refused() {
+    let start = Instant::now();
+    let mut files: Vec<(String, String)> = (0..60)
+        .map(|n| (format!("k{n}"), format!("source \"k{0}\"\nsource \"k{0}\"\n", n + 1)))
+        .collect();
+    files.push(("k60".to_owned(), String::new()));
+    files.push(("Kconfig".to_owned(), "source \"k0\"\n".to_owned()));
+    let files: FileMap = files.into_iter().collect();
+    let error = Kconfig::load("Kconfig", &files, Dialect::CONF, &BTreeMap::new(), &NoShell);
+    assert!(matches!(error, Err(LoadError::TooLarge { .. })));
+    let globs = format!("osource \"{}\"\n", "*".repeat(4000)).repeat(20_000);
+    let files: FileMap = (0..1000)
+        .map(|n| (format!("a{n}b"), String::new()))
+        .chain([("Kconfig".to_owned(), globs)])
+        .collect();
+    let error = Kconfig::load("Kconfig", &files, Dialect::KCONFIGLIB, &BTreeMap::new(), &NoShell);
+    assert!(matches!(error, Err(LoadError::TooLarge { .. })));
+    assert!(message(format!("source \"{}\"\n", "*".repeat(5000))).contains("no such file"));
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn files_of_one_pattern_may_source_each_other() {
+    let files = [
+        ("Kconfig", "source \"d/*\"\n".to_owned()),
+        ("d/a", "source \"d/b\"\nconfig A\n  def_bool y\n".to_owned()),
+        ("d/b", "config B\n  def_bool y\n".to_owned()),
+    ];
+    let kconfig = load_files(&files, Dialect::KCONFIGLIB).unwrap();
+    let read: Vec<&str> = kconfig.files().iter().map(|path| &**path).collect();
+    assert_eq!(read, ["Kconfig", "d/a", "d/b", "d/b"]);
+    let files = [
+        files[0].clone(),
+        ("d/a", "source \"d/b\"\n".to_owned()),
+        ("d/b", "source \"d/a\"\n".to_owned()),
+    ];
+    assert!(matches!(
+        load_files(&files, Dialect::KCONFIGLIB),
+        Err(LoadError::RecursiveSource { .. })
+    ));
+}
+
+#[test]
+fn symbols_that_select_each_other_are_told() {
+    let text = "config A\n  bool \"a\"\n  select B\nconfig B\n  bool \"b\"\n  select C\nconfig C\n  bool\n  select A\n";
+    assert_eq!(message(text), "Kconfig:1:1: A depends on itself: A -> C -> B -> A");
+    let count = 100_000;
+    let cycle = lines(count, |n| format!("config S{n}\n  bool\n  select S{}\n", (n + 1) % count));
+    let error = message(cycle);
+    assert!(error.contains("…") && error.len() < 1000, "{error}");
+}
+
+#[test]
+fn a_hundred_thousand_operators_are_decided() {
+    let operators = "A && !B || (B != n) || C < 5 && ".repeat(25_000);
+    let text = format!(
+        "config A\n  bool \"a\"\nconfig B\n  bool \"b\"\nconfig C\n  int \"c\"\n\
+         config D\n  bool \"d\"\n  depends on {operators}y\n  default y if {operators}A\n"
+    );
+    for dialect in [Dialect::KCONFIGLIB, Dialect::CONF, Dialect::BUSYBOX] {
+        let kconfig = load_files(&[("Kconfig", text.clone())], dialect).unwrap();
+        let mut configuration = kconfig.evaluate();
+        configuration.set("A", "y").unwrap();
+        assert_eq!(configuration.value("D").unwrap(), "y");
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kbs_kconfig::{Dialect, FileMap, Kconfig, LoadError, NoShell};
+use kbs_kconfig::{Dialect, FileMap, Kconfig, LoadError, NoShell, Prefix};
 
 use crate::grammar::{Speech, Written, write};
 use crate::{count, say, tree};
@@ -23,6 +23,7 @@ sys.path.insert(0, sys.argv[1])
 import kconfiglib
 for project in sorted(os.listdir(sys.argv[2])):
     os.chdir(os.path.join(sys.argv[2], project))
+    os.environ['CONFIG_'] = open('prefix').read()
     try:
         for name in sorted(os.listdir('.')):
             base, ending = os.path.splitext(name)
@@ -38,6 +39,8 @@ for project in sorted(os.listdir(sys.argv[2])):
 
 struct Project {
     written: Written,
+    /// What symbols carry.
+    prefix: &'static str,
     dir: PathBuf,
     seed: u64,
 }
@@ -46,21 +49,28 @@ fn projects(scratch: &Path, speech: Speech) -> Vec<Project> {
     let first = u64::from(count("KBS_TEST_SEED", 1));
     (first..first + u64::from(count("KBS_TEST_PROJECTS", PROJECTS)))
         .map(|seed| {
-            let written = write(seed, speech);
+            let mut written = write(seed, speech);
+            // busybox's `conf` knows no other.
+            let prefix = if seed % 4 == 0 && speech.late { "BR2_" } else { "CONFIG_" };
+            for config in &mut written.configs {
+                *config = config.replace("CONFIG_", prefix);
+            }
             let dir = scratch.join(format!("{seed:09}"));
             std::fs::create_dir(&dir).unwrap();
+            std::fs::write(dir.join("prefix"), prefix).unwrap();
             std::fs::write(dir.join("Kconfig"), &written.kconfig).unwrap();
             for (case, config) in written.configs.iter().enumerate() {
                 std::fs::write(dir.join(format!("{case}.in")), config).unwrap();
             }
-            Project { written, dir, seed }
+            Project { written, prefix, dir, seed }
         })
         .collect()
 }
 
 fn load(project: &Project, dialect: Dialect) -> Result<Kconfig, LoadError> {
     let files: FileMap = [("Kconfig", project.written.kconfig.clone())].into_iter().collect();
-    Kconfig::load("Kconfig", &files, dialect, &BTreeMap::new(), &NoShell)
+    let kconfig = Kconfig::load("Kconfig", &files, dialect, &BTreeMap::new(), &NoShell)?;
+    Ok(kconfig.with_prefix(Prefix::new(project.prefix).unwrap()))
 }
 
 /// What was compared, and what differed.
@@ -68,6 +78,8 @@ fn load(project: &Project, dialect: Dialect) -> Result<Kconfig, LoadError> {
 struct Tally {
     compared: usize,
     refused: usize,
+    /// How many we refuse for loops, and the tool does not.
+    only_ours: usize,
     /// How many of them we take.
     only_theirs: usize,
     /// Why it refused projects, if not for loops.
@@ -97,12 +109,13 @@ impl Tally {
         }
     }
 
-    fn end(mut self, tool: &str) {
+    /// Tells, and fails if more than `tolerated` of a thousand files differ.
+    fn end(mut self, tool: &str, tolerated: usize) {
         let total = self.differences.len();
         say(&format!(
             "{tool}: {} files of random projects compared, {} projects refused by it, of which \
-             we take {}, {total} differences",
-            self.compared, self.refused, self.only_theirs
+             we take {}, {} refused by us alone, {total} differences",
+            self.compared, self.refused, self.only_theirs, self.only_ours
         ));
         if let Some(odd) = self.odd.iter().min_by_key(|text| text.len()) {
             say(&format!("{} of them for other reasons than loops, such as {odd}", self.odd.len()));
@@ -112,7 +125,9 @@ impl Tally {
             self.differences.iter().filter_map(|text| text.split([',', ':']).next()).collect();
         let mut told = self.differences.join("\n======\n");
         told.truncate((0..=TOLD_MAX_B).rev().find(|at| told.is_char_boundary(*at)).unwrap_or(0));
-        assert!(total == 0, "{told}\n{total} differences: {seeds:?}");
+        let few = total * 1000 <= tolerated * self.compared;
+        assert!(few, "{told}\n{total} differences: {seeds:?}");
+        assert!(self.compared > self.refused, "most projects were refused");
     }
 }
 
@@ -157,7 +172,7 @@ fn random_projects_are_configured_as_kconfiglib_configures_them() {
             }
         }
     }
-    tally.end("kconfiglib");
+    tally.end("kconfiglib", 0);
 }
 
 /// A `conf` and what it does.
@@ -165,6 +180,8 @@ struct Conf {
     program: PathBuf,
     dialect: Dialect,
     name: &'static str,
+    /// How many of a thousand files may differ; docs/KCONFIG.md says which do.
+    tolerated: usize,
 }
 
 impl Conf {
@@ -176,6 +193,7 @@ impl Conf {
         yes.arg(&self.program)
             .args(modes)
             .current_dir(&project.dir)
+            .env("CONFIG_", project.prefix)
             .env("KCONFIG_NOTIMESTAMP", "1");
         let output = yes.stdout(Stdio::null()).output().expect("timeout runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -203,6 +221,11 @@ fn compare(conf: &Conf, speech: Speech) {
             }
             let kconfig = match &ours {
                 Ok(kconfig) => kconfig,
+                // The oldest ones take values in the order in which they come upon them.
+                Err(LoadError::Loop { .. }) => {
+                    tally.only_ours += 1;
+                    break;
+                }
                 Err(error) => {
                     let seed = project.seed;
                     let text = &project.written.kconfig;
@@ -231,33 +254,45 @@ fn compare(conf: &Conf, speech: Speech) {
             }
         }
     }
-    tally.end(conf.name);
+    tally.end(conf.name, conf.tolerated);
 }
 
 #[test]
 fn random_projects_are_configured_as_linux_configures_them() {
     let Some(root) = tree("KBS_TEST_LINUX") else { return };
     let program = root.join("scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::CONF, name: "conf of Linux" }, Speech::LINUX);
+    compare(
+        &Conf { program, dialect: Dialect::CONF, name: "conf of Linux", tolerated: 0 },
+        Speech::LINUX,
+    );
 }
 
 #[test]
 fn random_projects_are_configured_as_u_boot_configures_them() {
     let Some(root) = tree("KBS_TEST_UBOOT") else { return };
     let program = root.join("scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::U_BOOT, name: "conf of U-Boot" }, Speech::U_BOOT);
+    compare(
+        &Conf { program, dialect: Dialect::U_BOOT, name: "conf of U-Boot", tolerated: 20 },
+        Speech::U_BOOT,
+    );
 }
 
 #[test]
 fn random_projects_are_configured_as_seabios_configures_them() {
     let Some(root) = tree("KBS_TEST_SEABIOS") else { return };
     let program = root.join("out/scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::SEABIOS, name: "conf of SeaBIOS" }, Speech::SEABIOS);
+    compare(
+        &Conf { program, dialect: Dialect::SEABIOS, name: "conf of SeaBIOS", tolerated: 5 },
+        Speech::SEABIOS,
+    );
 }
 
 #[test]
 fn random_projects_are_configured_as_busybox_configures_them() {
     let Some(root) = tree("KBS_TEST_BUSYBOX") else { return };
     let program = root.join("scripts/kconfig/conf");
-    compare(&Conf { program, dialect: Dialect::BUSYBOX, name: "conf of busybox" }, Speech::BUSYBOX);
+    compare(
+        &Conf { program, dialect: Dialect::BUSYBOX, name: "conf of busybox", tolerated: 30 },
+        Speech::BUSYBOX,
+    );
 }

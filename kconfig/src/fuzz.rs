@@ -1,0 +1,137 @@
+//! What must hold for any text, for fuzzers and for what they found.
+
+use std::collections::BTreeMap;
+
+use crate::configuration::Configuration;
+use crate::dialect::Dialect;
+use crate::dotconfig::{canonical, parse};
+use crate::files::FileMap;
+use crate::kconfig::Kconfig;
+use crate::shell::{Shell, ShellRefusal};
+use crate::symbol::Prefix;
+
+/// Parts of one input: the first Kconfig file, another one, a configuration.
+const SEPARATOR: char = '\x01';
+const DIALECTS: [Dialect; 6] = [
+    Dialect::CONF,
+    Dialect::KCONFIGLIB,
+    Dialect::KLIPPER,
+    Dialect::U_BOOT,
+    Dialect::SEABIOS,
+    Dialect::BUSYBOX,
+];
+
+/// Answers each command with the command.
+struct Echo;
+
+impl Shell for Echo {
+    fn output(&self, command: &str) -> Result<String, ShellRefusal> {
+        Ok(command.to_owned())
+    }
+}
+
+fn load(bytes: &[u8]) -> Option<(Kconfig, String)> {
+    let (which, bytes) = bytes.split_first()?;
+    let text = String::from_utf8_lossy(bytes);
+    let mut parts = text.split(SEPARATOR);
+    let mut files = FileMap::default();
+    files.insert("Kconfig", parts.next().unwrap_or_default());
+    files.insert("b/Kconfig", parts.next().unwrap_or_default());
+    let config = parts.next().unwrap_or_default().to_owned();
+    let dialect = DIALECTS[usize::from(*which) % DIALECTS.len()];
+    let env = BTreeMap::from([("ENV".to_owned(), "b".to_owned())]);
+    let kconfig = Kconfig::load("Kconfig", &files, dialect, &env, &Echo).ok()?;
+    Some((kconfig, config))
+}
+
+/// Reads Kconfig files: they are a project or an error. Whether they are a project.
+pub fn files(bytes: &[u8]) -> bool {
+    load(bytes).is_some()
+}
+
+/// Reads Kconfig files and decides: what was set step by step is as if all had been decided anew.
+/// Whether the files are a project.
+pub fn evaluate(bytes: &[u8]) -> bool {
+    let Some((kconfig, config)) = load(bytes) else { return false };
+    let mut configuration = kconfig.evaluate();
+    configuration.load(&config);
+    write(&configuration);
+    // What `conf` leaves undecided after numbers out of range.
+    configuration.decide_all();
+    let names: Vec<String> = kconfig
+        .tree
+        .symbols
+        .iter()
+        .filter(|symbol| !symbol.nodes.is_empty())
+        .map(|symbol| kconfig.tree.names.text(symbol.name).to_string())
+        .collect();
+    for (round, name) in names.iter().take(40).enumerate() {
+        for value in ["y", "n", "m", "12", "0x1f"].iter().cycle().skip(round % 5).take(2) {
+            // Refused is as good as done.
+            drop(configuration.set(name, value));
+        }
+        let mut anew = configuration.clone();
+        anew.decide_all();
+        assert_eq!(anew.values.states, configuration.values.states, "after {name}");
+    }
+    write(&configuration);
+    true
+}
+
+fn write(configuration: &Configuration<'_>) {
+    let text = configuration.to_dotconfig();
+    configuration.to_minimal();
+    configuration.to_autoconf();
+    let mut again = configuration.clone();
+    again.load(&text);
+    // What was written is taken as it is, but by those that settle in several rounds.
+    again.to_dotconfig();
+}
+
+/// Reads a configuration as text, and as a project takes it. Whether it sets anything.
+pub fn config(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let project = "config MODULES\n  bool \"m\"\n  modules\nconfig A\n  tristate \"a\"\nconfig B\n  \
+                   bool \"b\"\nconfig C\n  string \"c\"\nconfig D\n  int \"d\"\n  range 1 9 if A\nconfig \
+                   E\n  hex \"e\"\nchoice\n  prompt \"f\"\nconfig F\n  bool \"f\"\nconfig G\n  bool \
+                   \"g\"\nendchoice\n";
+    let files: FileMap = [("Kconfig", project)].into_iter().collect();
+    for dialect in DIALECTS {
+        let kconfig = Kconfig::load("Kconfig", &files, dialect, &BTreeMap::new(), &Echo)
+            .expect("the project is one");
+        let mut configuration = kconfig.evaluate();
+        configuration.load(&text);
+        write(&configuration);
+        configuration.merge(&text);
+        write(&configuration);
+    }
+    let prefix = Prefix::default();
+    let Ok(reading) = parse(&text, "x", &prefix) else { return false };
+    let written = reading.assignments.to_text();
+    let again = canonical(&written, &prefix).expect("what was written can be read");
+    assert_eq!(again, written);
+    !reading.assignments.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    type Target = fn(&[u8]) -> bool;
+    const TARGETS: [(&str, Target); 3] =
+        [("kconfig_files", files), ("kconfig_evaluate", evaluate), ("kconfig_config", config)];
+
+    #[test]
+    fn what_fuzzers_found_holds() {
+        for (name, target) in TARGETS {
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(name);
+            let mut understood = 0;
+            for entry in std::fs::read_dir(dir).unwrap() {
+                understood += usize::from(target(&std::fs::read(entry.unwrap().path()).unwrap()));
+            }
+            assert!(understood > 0, "{name}: no input means anything any more");
+        }
+    }
+}

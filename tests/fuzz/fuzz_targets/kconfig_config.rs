@@ -1,0 +1,7 @@
+//! Configurations as text.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    kbs_kconfig::fuzz::config(bytes);
+});
