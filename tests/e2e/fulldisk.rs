@@ -131,9 +131,14 @@ fn a_build_on_a_disk_that_it_fills_is_told_of_the_disk() {
                  status; run gc gc --all; run after realize \"$1\"; run check store verify";
     let said = on_a_small_disk(&lab, steps, &[&small, &wanted]);
     said.answer("before").done();
-    let refused = said.answer("full").left(1);
-    let full = [lab.state().to_str().unwrap(), "limits.scratch", "the file system of"];
-    refused.telling(&full);
+    let refused = said.answer("full");
+    // Its log may be what finds no room first.
+    if refused.code == Some(3) {
+        said.lacks_room("full", lab.state());
+    } else {
+        let full = [lab.state().to_str().unwrap(), "limits.scratch", "the file system of"];
+        refused.left(1).telling(&full);
+    }
     for name in ["alive", "gc", "after", "check"] {
         said.answer(name).done();
     }
