@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use kbs_kconfig::LoadError;
 use kbs_plan::error::{Class, Help};
 
 /// An error of any room, with its class and help kept; cheap to hand to everybody who waits.
@@ -87,6 +88,16 @@ pub(crate) enum EngineError {
         changes: String,
         /// What may have been meant.
         help: String,
+    },
+    /// The project's Kconfig files cannot be used.
+    #[error("the Kconfig files of {project} cannot be used")]
+    Kconfig {
+        /// The recipe.
+        project: String,
+        /// Whether the recipe has commands that configure instead.
+        has_tool: bool,
+        /// What is wrong, with file and line.
+        source: LoadError,
     },
     /// The project's configure step failed.
     #[error("configuring {project} {how}\n{tail}")]
@@ -180,6 +191,13 @@ impl Help for EngineError {
             | Self::Drift { .. }
             | Self::Request { .. } => Class::User,
             Self::Defconfig { .. } | Self::NotFound { .. } => Class::NotFound,
+            Self::Kconfig { source, .. } => match source {
+                LoadError::Missing { at: None, .. } | LoadError::Shell { .. } => Class::User,
+                LoadError::Read { source, .. } => {
+                    source.downcast_ref::<Problem>().map_or(Class::Environment, Problem::class)
+                }
+                _ => Class::Build,
+            },
             Self::Configure { .. } | Self::NoConfiguration { .. } => Class::Build,
             Self::Sandbox { source } if source.is_request() => Class::Bug,
             Self::Stopping
@@ -198,6 +216,14 @@ impl Help for EngineError {
             Self::Defconfig { help, .. }
             | Self::Drift { help, .. }
             | Self::Damaged { help, .. } => Some(help.clone()),
+            Self::Kconfig { source, has_tool, .. } => {
+                let tool = "let the project's own tool normalise the configuration: \
+                            [recipe.kconfig] configure = \"project\"";
+                let own = source.help().filter(|_| !matches!(source, LoadError::Shell { .. }));
+                let tool = has_tool.then(|| tool.to_owned());
+                let help: Vec<_> = own.into_iter().chain(tool).collect();
+                (!help.is_empty()).then(|| help.join("; or "))
+            }
             Self::Sandbox { source } => source.help(),
             Self::Refused { failure, missing } => failure
                 .help

@@ -50,7 +50,7 @@ pub use dotconfig::{
 pub use drift::{Change, Drift, drift};
 pub use expr::Tristate;
 pub use files::{FILE_MAX_B, FILES_MAX_B, FileFault, FileMap, Files};
-pub use kconfig::Kconfig;
+pub use kconfig::{ENGINE, Kconfig};
 pub use load_error::{LoadError, NESTING_MAX, SOURCES_MAX};
 pub use macros::Note;
 pub use menu::{

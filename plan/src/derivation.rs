@@ -101,6 +101,7 @@ impl Derivation {
             source,
             version: _,
             configure: _,
+            kconfig: _,
             build,
             collect,
             toolchain: _,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::env_refused;
+use crate::kconfig::{Configurer, KconfigPatch, KconfigRules};
 use crate::pattern::Pattern;
 
 /// The newest recipe format this version reads.
@@ -22,6 +24,8 @@ pub struct Recipe {
     pub version: VersionPolicy,
     /// How a configuration is normalised; `None` where the project has none.
     pub configure: Option<ConfigureRules>,
+    /// Where the Kconfig files are; `None` where kbs does not read them.
+    pub kconfig: Option<KconfigRules>,
     /// What is run.
     pub build: BuildRules,
     /// What is kept.
@@ -57,9 +61,10 @@ pub enum VersionPolicy {
 }
 
 /// How a configuration is normalised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigureRules {
-    /// Argument vectors, run in order with the merged configuration at `/build/src/.config`.
+    /// Argument vectors, run in order with the merged configuration at `/build/src/.config` where
+    /// the project configures itself; not empty there.
     pub commands: Vec<Vec<String>>,
     /// The paths those commands read; empty means all source paths.
     pub paths: Vec<String>,
@@ -124,6 +129,8 @@ pub struct RecipePatch {
     pub version: VersionPatch,
     /// See [`ConfigureRules`].
     pub configure: Option<ConfigurePatch>,
+    /// See [`KconfigRules`].
+    pub kconfig: Option<KconfigPatch>,
     /// See [`BuildRules`].
     pub build: BuildPatch,
     /// See [`CollectRules`].
@@ -300,8 +307,18 @@ impl RecipePatch {
     /// These fields, with those of `base` where they say nothing.
     #[must_use]
     pub fn over(self, base: Self) -> Self {
-        let Self { format, name, summary, source, version, configure, build, collect, toolchain } =
-            self;
+        let Self {
+            format,
+            name,
+            summary,
+            source,
+            version,
+            configure,
+            kconfig,
+            build,
+            collect,
+            toolchain,
+        } = self;
         let mut env = base.build.env;
         env.extend(build.env);
         let decided = version.exact.is_some() || version.policy.is_some();
@@ -325,6 +342,10 @@ impl RecipePatch {
                     defconfigs: mine.defconfigs.or(base.defconfigs),
                     identity: mine.identity.or(base.identity),
                 }),
+                (mine, base) => mine.or(base),
+            },
+            kconfig: match (kconfig, base.kconfig) {
+                (Some(mine), Some(base)) => Some(mine.over(base)),
                 (mine, base) => mine.or(base),
             },
             build: BuildPatch {
@@ -353,8 +374,18 @@ impl RecipePatch {
     /// # Errors
     /// [`RecipeError::Rule`] naming the field that is missing or wrong.
     pub fn finish(self) -> Result<Recipe, RecipeError> {
-        let Self { format, name, summary, source, version, configure, build, collect, toolchain } =
-            self;
+        let Self {
+            format,
+            name,
+            summary,
+            source,
+            version,
+            configure,
+            kconfig,
+            build,
+            collect,
+            toolchain,
+        } = self;
         let name = name.unwrap_or_else(|| "unnamed".to_owned());
         let rule = |reason: String| RecipeError::Rule { name: name.clone(), reason };
         if format.is_some_and(|format| format != RECIPE_FORMAT) {
@@ -363,7 +394,15 @@ impl RecipePatch {
         if !is_plain_name(&name) {
             return Err(rule("needs a name of letters, digits, `.`, `_` and `-`".to_owned()));
         }
-        let configure = configure.map(|rules| finish_configure(rules, &rule)).transpose()?;
+        let kconfig = kconfig.map(|rules| rules.finish().map_err(&rule)).transpose()?;
+        let configurer = kconfig.as_ref().map(|rules| rules.configure);
+        let configure = match (configure, configurer) {
+            (None, None) => None,
+            (rules, configurer) => {
+                let configurer = configurer.unwrap_or(Configurer::Project);
+                Some(finish_configure(rules.unwrap_or_default(), configurer, &rule)?)
+            }
+        };
         let required = collect.required.unwrap_or_default();
         let optional = collect.optional.unwrap_or_default();
         if required.is_empty() && optional.is_empty() {
@@ -396,6 +435,7 @@ impl RecipePatch {
                 submodules: source.submodules.unwrap_or(false),
             },
             configure,
+            kconfig,
             build: BuildRules {
                 subdir: build.subdir,
                 prepare: build.prepare.unwrap_or_default(),
@@ -415,6 +455,21 @@ impl RecipePatch {
     }
 }
 
+impl Recipe {
+    /// Who normalises configurations of the project.
+    pub fn configurer(&self) -> Configurer {
+        self.kconfig.as_ref().map_or(Configurer::Project, |rules| rules.configure)
+    }
+
+    /// The environment that Kconfig files may ask for: what they are given by default, and over it
+    /// that of the build.
+    pub fn kconfig_env(&self) -> BTreeMap<String, String> {
+        let mut env = self.kconfig.as_ref().map(|rules| rules.env.clone()).unwrap_or_default();
+        env.extend(self.build.env.clone());
+        env
+    }
+}
+
 /// Reads a built-in recipe.
 ///
 /// # Errors
@@ -428,11 +483,15 @@ pub fn builtin(name: &str) -> Result<RecipePatch, RecipeError> {
 
 type Rule<'a> = &'a dyn Fn(String) -> RecipeError;
 
-fn finish_configure(rules: ConfigurePatch, rule: Rule) -> Result<ConfigureRules, RecipeError> {
+fn finish_configure(
+    rules: ConfigurePatch,
+    configurer: Configurer,
+    rule: Rule,
+) -> Result<ConfigureRules, RecipeError> {
     let ConfigurePatch { commands, paths, defconfigs, identity } = rules;
     let commands = commands.unwrap_or_default();
-    if commands.is_empty() {
-        return Err(rule("has a [configure] table without commands".to_owned()));
+    if commands.is_empty() && configurer == Configurer::Project {
+        return Err(rule("has no configure.commands, with which it configures itself".to_owned()));
     }
     for argv in &commands {
         check_argv(argv, rule)?;
@@ -476,46 +535,6 @@ fn finish_version(version: VersionPatch, rule: Rule) -> Result<VersionPolicy, Re
         (None, None | Some(VersionPolicyName::Describe)) => Ok(VersionPolicy::Describe { abbrev }),
         (None, Some(VersionPolicyName::Paths)) => Ok(VersionPolicy::Paths { abbrev }),
     }
-}
-
-/// Names that decide what the sandbox promises, or that make the loader run something else.
-const ENV_OWNED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "PWD",
-    "OLDPWD",
-    "SHELL",
-    "IFS",
-    "ENV",
-    "BASH_ENV",
-    "TZ",
-    "LC_ALL",
-    "LANG",
-    "SOURCE_DATE_EPOCH",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "GNUMAKEFLAGS",
-    "KCONFIG_CONFIG",
-    "USER",
-    "LOGNAME",
-    "HOSTNAME",
-    "KBUILD_BUILD_USER",
-    "KBUILD_BUILD_HOST",
-    "KBUILD_BUILD_TIMESTAMP",
-];
-
-/// Why an environment variable cannot be set, `None` where it can.
-pub(crate) fn env_refused(name: &str, value: &str) -> Option<&'static str> {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !name.bytes().all(word) {
-        return Some("cannot be the name of an environment variable");
-    }
-    if value.contains('\0') {
-        return Some("contains a NUL byte");
-    }
-    let owned = ENV_OWNED.contains(&name) || name.starts_with("LD_");
-    owned.then_some("is decided by the sandbox and cannot be set")
 }
 
 /// Whether a version string can be compiled in: it goes through shells and makefiles, so only

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::env_refused;
 use crate::error::{Class, Help};
 use crate::limits::Limits;
 use crate::recipe::{self, BuildPatch, Recipe, RecipeError, RecipePatch, VersionPatch};
@@ -397,7 +398,7 @@ fn toolchain_ask(table: ToolchainTable, absolute: &dyn Fn(&str) -> String) -> To
 }
 
 fn check_env(name: &str, value: &str, recipe: &Recipe) -> Result<(), SpecError> {
-    if let Some(reason) = recipe::env_refused(name, value) {
+    if let Some(reason) = env_refused(name, value) {
         return Err(rule(format!("env.{name} {reason}")));
     }
     let allowed = |pattern: &String| match pattern.split_once('*') {

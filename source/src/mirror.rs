@@ -247,6 +247,14 @@ impl Mirror {
         objects::blob(&self.repo(), oid)
     }
 
+    /// How many bytes a file has, by what the store says of it: for deciding whether to read it.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn size_b(&self, oid: BlobOid) -> Result<u64, ReadError> {
+        objects::size_b(&self.repo(), oid)
+    }
+
     /// When the commit was committed, in seconds since 1970.
     ///
     /// # Errors

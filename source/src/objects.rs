@@ -128,6 +128,17 @@ pub(crate) fn any(repo: &gix::Repository, id: &gix::oid) -> Result<(Kind, Vec<u8
     Ok((object.kind, object.data))
 }
 
+/// The size of a file, by its header alone.
+pub(crate) fn size_b(repo: &gix::Repository, id: BlobOid) -> Result<u64, ReadError> {
+    let id = id.to_git();
+    let oid = || id.to_hex().to_string();
+    let header = repo
+        .try_find_header(id)
+        .map_err(|source| ReadError::Unreadable { oid: oid(), source: source.into() })?
+        .ok_or_else(|| ReadError::Missing { oid: oid() })?;
+    Ok(header.size())
+}
+
 fn of_kind(repo: &gix::Repository, id: &gix::oid, wanted: Kind) -> Result<Vec<u8>, ReadError> {
     match any(repo, id)? {
         (kind, data) if kind == wanted => Ok(data),

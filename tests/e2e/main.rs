@@ -13,6 +13,7 @@ mod failed;
 mod fulldisk;
 mod heavy;
 mod hostile;
+mod kconfig;
 mod killed;
 mod klipper;
 mod lab;

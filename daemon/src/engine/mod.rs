@@ -5,6 +5,7 @@
 
 pub(crate) mod collecting;
 pub(crate) mod flight;
+pub(crate) mod kconfigs;
 pub(crate) mod locks;
 pub(crate) mod outcome;
 pub(crate) mod tasks;
@@ -33,6 +34,7 @@ use crate::problem::{EngineError, Problem};
 use crate::stages::image;
 use collecting::Collecting;
 use flight::Flights;
+use kconfigs::Kconfigs;
 use locks::{PerKey, Slots};
 use watch::Requests;
 
@@ -48,6 +50,7 @@ pub(crate) struct Engine {
     pub(crate) requests: Requests,
     pub(crate) syncing: PerKey<ProjectName>,
     pub(crate) configuring: PerKey<ConfigureKey>,
+    pub(crate) kconfigs: Kconfigs,
     pub(crate) importing: PerKey<String>,
     pub(crate) ingesting: PerKey<[u8; 32]>,
     pub(crate) collecting: Collecting,
@@ -95,6 +98,7 @@ impl Engine {
             requests: Requests::default(),
             syncing: PerKey::default(),
             configuring: PerKey::default(),
+            kconfigs: Kconfigs::default(),
             importing: PerKey::default(),
             ingesting: PerKey::default(),
             collecting: Collecting::default(),

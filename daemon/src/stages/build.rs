@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kbs_kconfig::Prefix;
 use kbs_plan::derivation::Derivation;
 use kbs_plan::id::{BuildKey, ContentKey};
 use kbs_sandbox::{
@@ -47,6 +48,8 @@ pub(crate) struct Order {
     pub(crate) toolchain: Toolchain,
     /// The normalised configuration.
     pub(crate) config: Option<String>,
+    /// What its symbols begin with.
+    pub(crate) prefix: Prefix,
     /// The ref as asked.
     pub(crate) asked_ref: String,
     pub(crate) limits: Decided,
@@ -273,11 +276,8 @@ fn thin_out(samples: Vec<Sample>) -> Vec<UsageSample> {
 fn config_notes(order: &Order, src: &OwnedFd) -> Vec<String> {
     let Some(given) = &order.config else { return Vec::new() };
     let subdir = order.derivation.subdir.as_deref().unwrap_or("");
-    let parse = |text: &str| {
-        kbs_kconfig::parse(text, ".config", &kbs_kconfig::Prefix::default())
-            .ok()
-            .map(|r| r.assignments)
-    };
+    let parse =
+        |text: &str| kbs_kconfig::parse(text, ".config", &order.prefix).ok().map(|r| r.assignments);
     let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok();
     let Some((given, after)) = parse(given).zip(after.as_deref().and_then(parse)) else {
         return vec!["the build left no readable .config to compare".to_owned()];
@@ -289,7 +289,8 @@ fn config_notes(order: &Order, src: &OwnedFd) -> Vec<String> {
         .iter()
         .map(|difference| {
             let (left, right) = (value(&difference.left), value(&difference.right));
-            format!("the build changed CONFIG_{} from {left} to {right}", difference.symbol)
+            let symbol = &difference.symbol;
+            format!("the build changed {}{symbol} from {left} to {right}", order.prefix)
         })
         .collect()
 }

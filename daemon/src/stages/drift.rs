@@ -1,6 +1,6 @@
 //! What normalising did to a configuration: what is refused, what is told.
 
-use kbs_kconfig::{Assignments, Change, Definition, Pattern, Suggestion, Symbol};
+use kbs_kconfig::{Assignments, Change, Definition, Pattern, Prefix, Suggestion, Symbol};
 use kbs_plan::recipe::ConfigureRules;
 use kbs_source::{ItemKind, Selection};
 
@@ -8,7 +8,6 @@ use crate::engine::Engine;
 use crate::problem::{EngineError, Problem};
 
 /// A configuration before and after it was normalised.
-#[derive(Debug)]
 pub(crate) struct Comparison<'a> {
     pub(crate) asked: &'a Assignments,
     pub(crate) normalised: &'a Assignments,
@@ -16,17 +15,18 @@ pub(crate) struct Comparison<'a> {
     pub(crate) accept: &'a [String],
     /// The version that was asked for, for messages.
     pub(crate) version: &'a str,
-    /// The project's Kconfig files, among others.
-    pub(crate) selection: &'a Selection,
+    /// What symbols begin with.
+    pub(crate) prefix: &'a Prefix,
+    /// Finds the symbols that the project's Kconfig files define.
+    pub(crate) definitions: &'a dyn Fn() -> Result<Vec<Definition>, Problem>,
 }
 
 /// Refuses a configuration that came to mean another device, and tells of lesser changes.
 pub(crate) fn judge(
-    engine: &Engine,
     rules: &ConfigureRules,
     comparison: &Comparison<'_>,
 ) -> Result<Vec<String>, Problem> {
-    let Comparison { asked, normalised, accept, version, selection } = comparison;
+    let Comparison { asked, normalised, accept, version, prefix, definitions } = comparison;
     let symbol = |source| EngineError::Symbol { source };
     let identity = rules.identity.iter().map(|name| Pattern::new(name).map_err(symbol));
     let identity = identity.collect::<Result<Vec<_>, _>>()?;
@@ -36,11 +36,11 @@ pub(crate) fn judge(
     if drift.is_empty() {
         return Ok(Vec::new());
     }
-    let defined = definitions(engine, selection)?;
+    let defined = definitions()?;
     if !drift.refused.is_empty() {
         let changes: Vec<_> =
-            drift.refused.iter().map(|change| format!("  {}", describe(change))).collect();
-        let help = advise(&drift.refused, &defined, normalised);
+            drift.refused.iter().map(|change| format!("  {}", describe(change, prefix))).collect();
+        let help = advise(&drift.refused, &defined, normalised, prefix);
         let version = (*version).to_owned();
         return Err(EngineError::Drift { version, changes: changes.join("\n"), help }.into());
     }
@@ -50,31 +50,36 @@ pub(crate) fn judge(
         all.peek().is_none() || all.any(|known| known.prompt.is_some())
     };
     let lesser = drift.changed.iter().chain(&drift.dropped);
-    Ok(lesser.filter(settable).map(describe).collect())
+    Ok(lesser.filter(settable).map(|change| describe(change, prefix)).collect())
 }
 
-fn describe(change: &Change) -> String {
+fn describe(change: &Change, prefix: &Prefix) -> String {
     let Change { symbol, asked, got } = change;
     match got {
-        Some(got) => format!("CONFIG_{symbol}: asked {asked}, is {got}"),
-        None => format!("CONFIG_{symbol}: asked {asked}, is not there"),
+        Some(got) => format!("{prefix}{symbol}: asked {asked}, is {got}"),
+        None => format!("{prefix}{symbol}: asked {asked}, is not there"),
     }
 }
 
-fn advise(refused: &[Change], defined: &[Definition], normalised: &Assignments) -> String {
+fn advise(
+    refused: &[Change],
+    defined: &[Definition],
+    normalised: &Assignments,
+    prefix: &Prefix,
+) -> String {
     const ADVICE_MAX: usize = 4;
     let mut advice: Vec<String> = Vec::new();
     for Change { symbol, asked, got: _ } in refused {
         for suggestion in kbs_kconfig::suggest(symbol, asked, defined, normalised) {
             let line = match suggestion {
                 Suggestion::Similar { symbol, prompt: Some(prompt), value: _ } => {
-                    format!("set CONFIG_{symbol} ({prompt})")
+                    format!("set {prefix}{symbol} ({prompt})")
                 }
                 Suggestion::Similar { symbol, prompt: None, value: _ } => {
-                    format!("set CONFIG_{symbol}")
+                    format!("set {prefix}{symbol}")
                 }
                 Suggestion::Hidden { symbol, prompt: _ } => {
-                    format!("CONFIG_{symbol} still exists, but what it depends on is not set")
+                    format!("{prefix}{symbol} still exists, but what it depends on is not set")
                 }
             };
             if !advice.contains(&line) && advice.len() < ADVICE_MAX {
@@ -92,7 +97,10 @@ fn advise(refused: &[Change], defined: &[Definition], normalised: &Assignments) 
 }
 
 /// The symbols that the Kconfig files among `selection` define.
-fn definitions(engine: &Engine, selection: &Selection) -> Result<Vec<Definition>, Problem> {
+pub(crate) fn definitions(
+    engine: &Engine,
+    selection: &Selection,
+) -> Result<Vec<Definition>, Problem> {
     let mut all = Vec::new();
     for item in &selection.items {
         let name = item.path.file_name();

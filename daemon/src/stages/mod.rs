@@ -1,5 +1,6 @@
 //! What is done for a request, one verb per file, in the order it is done.
 
+mod asked;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod collect;
@@ -9,8 +10,10 @@ pub(crate) mod garbage;
 pub(crate) mod image;
 pub(crate) mod ingest;
 pub(crate) mod jail;
+pub(crate) mod kconfig;
 pub(crate) mod kept;
 mod left_out;
+mod own_tool;
 pub(crate) mod pin;
 pub(crate) mod realize;
 pub(crate) mod shell;

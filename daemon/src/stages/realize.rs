@@ -96,6 +96,7 @@ pub(crate) fn order(
         derivation,
         selection,
         toolchain,
+        prefix: config.as_ref().map(|config| config.prefix.clone()).unwrap_or_default(),
         warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
         config: config.map(|config| config.text),
         asked_ref: spec.rev.clone(),

@@ -1,0 +1,246 @@
+//! The Kconfig files of a commit, read from git objects and understood by kbs itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kbs_kconfig::{
+    Assignments, Definition, Dialect, FILE_MAX_B, FileFault, Files, HeaderOff, Kconfig, NoShell,
+    Prefix,
+};
+use kbs_plan::id::ConfigureKey;
+use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules};
+use kbs_plan::recipe::Recipe;
+use kbs_source::{CommitId, Item, ItemKind, Mirror, Selection};
+use serde::Serialize;
+
+use super::configure;
+use super::pin;
+use crate::engine::Engine;
+use crate::problem::{EngineError, Problem};
+
+/// The Kconfig files of a commit, with all that decides what they mean.
+pub(crate) struct KconfigTree<'a> {
+    engine: &'a Engine,
+    recipe: &'a Recipe,
+    rules: &'a KconfigRules,
+    selection: Arc<Selection>,
+    env: BTreeMap<String, String>,
+    key: ConfigureKey,
+}
+
+impl<'a> KconfigTree<'a> {
+    /// The files at a commit; none is read yet.
+    pub(crate) fn new(
+        engine: &'a Engine,
+        (recipe, rules): (&'a Recipe, &'a KconfigRules),
+        commit: CommitId,
+    ) -> Result<Self, Problem> {
+        let configure = recipe.configure.iter().map(|rules| &rules.paths);
+        let mut choices = [&rules.paths].into_iter().chain(configure);
+        let paths = choices.find(|paths| !paths.is_empty()).unwrap_or(&recipe.source.paths);
+        let selection = engine.select(commit, paths, pin::submodules(recipe))?;
+        let env = recipe.kconfig_env();
+        let KconfigRules {
+            configure: _,
+            root,
+            dialect,
+            header_off,
+            prefix,
+            paths: _,
+            env: _,
+            generated,
+        } = rules;
+        let inputs = TreeInputs {
+            engine: kbs_kconfig::ENGINE,
+            root,
+            dialect: *dialect,
+            header_off: *header_off,
+            prefix,
+            env: &env,
+            generated,
+            subdir: recipe.build.subdir.as_deref(),
+            selection: selection.id.to_string(),
+        };
+        let key = ConfigureKey::of(&serde_json::to_vec(&inputs).expect("text and maps of text"));
+        Ok(Self { engine, recipe, rules, selection, env, key })
+    }
+
+    /// The key of what they make of `asked`.
+    pub(crate) fn key_of(&self, asked: &Assignments) -> ConfigureKey {
+        let inputs = Inputs { kconfig: self.key.to_string(), asked: asked.to_text() };
+        ConfigureKey::of(&serde_json::to_vec(&inputs).expect("text"))
+    }
+
+    /// The files, understood; those of the latest trees are remembered.
+    pub(crate) fn load(&self) -> Result<Arc<Kconfig>, Problem> {
+        let known = &self.engine.kconfigs;
+        if let Some(kconfig) = known.get(self.key) {
+            return Ok(kconfig);
+        }
+        let _guard = known.loading.hold(&self.key);
+        if let Some(kconfig) = known.get(self.key) {
+            return Ok(kconfig);
+        }
+        let prefix = configure::prefix(self.recipe)?;
+        let kconfig = Kconfig::load(
+            &self.rules.root,
+            &self.files(),
+            dialect(self.rules),
+            &self.env,
+            &NoShell,
+        )
+        .map_err(|source| EngineError::Kconfig {
+            project: self.recipe.name.clone(),
+            has_tool: self.has_tool(),
+            source,
+        })?;
+        let kconfig = Arc::new(kconfig.with_prefix(prefix));
+        let text_b = self.texts(&kconfig)?.iter().map(Vec::len).sum();
+        known.put(self.key, Arc::clone(&kconfig), text_b);
+        Ok(kconfig)
+    }
+
+    /// What they make of `asked`.
+    pub(crate) fn normalise(
+        &self,
+        asked: &Assignments,
+        prefix: &Prefix,
+    ) -> Result<String, Problem> {
+        let kconfig = self.load()?;
+        let mut configuration = kconfig.evaluate();
+        // What cannot be set shows as drift, whoever normalises.
+        configuration.load(&asked.to_text());
+        Ok(kbs_kconfig::canonical(&configuration.to_dotconfig(), prefix)
+            .map_err(|source| EngineError::Config { source })?)
+    }
+
+    /// The symbols that they define.
+    pub(crate) fn definitions(&self) -> Result<Vec<Definition>, Problem> {
+        let texts = self.texts(&*self.load()?)?;
+        Ok(texts
+            .iter()
+            .flat_map(|text| kbs_kconfig::defined_symbols(&String::from_utf8_lossy(text)))
+            .collect())
+    }
+
+    /// Every file that was read, each once, in the order of reading.
+    pub(crate) fn texts(&self, kconfig: &Kconfig) -> Result<Vec<Vec<u8>>, Problem> {
+        let files = self.files();
+        let mut seen = BTreeSet::new();
+        let once = kconfig.files().iter().filter(|path| seen.insert(Arc::clone(path)));
+        once.map(|path| {
+            let lost = || EngineError::Lost { what: "a Kconfig file that was just read" };
+            Ok(files.find(path)?.ok_or_else(lost)?)
+        })
+        .collect()
+    }
+
+    fn files(&self) -> CommitFiles<'_> {
+        CommitFiles {
+            mirror: &self.engine.mirror,
+            items: &self.selection.items,
+            dir: self.recipe.build.subdir.as_deref(),
+            generated: &self.rules.generated,
+        }
+    }
+
+    /// Whether the recipe knows how the project configures itself.
+    fn has_tool(&self) -> bool {
+        self.recipe.configure.as_ref().is_some_and(|rules| !rules.commands.is_empty())
+    }
+}
+
+fn dialect(rules: &KconfigRules) -> Dialect {
+    let dialect = match rules.dialect {
+        DialectName::Conf => Dialect::CONF,
+        DialectName::Kconfiglib => Dialect::KCONFIGLIB,
+    };
+    let header_off = match rules.header_off {
+        HeaderOffName::Left => HeaderOff::Left,
+        HeaderOffName::Zero => HeaderOff::Zero,
+    };
+    Dialect { header_off, ..dialect }
+}
+
+#[derive(Serialize)]
+struct TreeInputs<'a> {
+    engine: u32,
+    root: &'a str,
+    dialect: DialectName,
+    header_off: HeaderOffName,
+    prefix: &'a str,
+    env: &'a BTreeMap<String, String>,
+    generated: &'a BTreeMap<String, String>,
+    subdir: Option<&'a str>,
+    selection: String,
+}
+
+#[derive(Serialize)]
+struct Inputs {
+    kconfig: String,
+    asked: String,
+}
+
+/// Selected files of a commit, as seen from the directory that commands run in.
+struct CommitFiles<'a> {
+    mirror: &'a Mirror,
+    items: &'a [Item],
+    dir: Option<&'a str>,
+    generated: &'a BTreeMap<String, String>,
+}
+
+impl CommitFiles<'_> {
+    fn whole(&self, path: &str) -> String {
+        match self.dir {
+            Some(dir) if path.is_empty() => dir.to_owned(),
+            Some(dir) => format!("{dir}/{path}"),
+            None => path.to_owned(),
+        }
+    }
+
+    fn item(&self, path: &str) -> Option<&ItemKind> {
+        let at = self.items.binary_search_by(|item| item.path.as_str().cmp(path)).ok()?;
+        Some(&self.items[at].kind)
+    }
+
+    fn find(&self, path: &str) -> Result<Option<Vec<u8>>, Problem> {
+        if let Some(text) = self.generated.get(path) {
+            return Ok(Some(text.clone().into_bytes()));
+        }
+        let path = self.whole(path);
+        if let Some(ItemKind::File { oid, .. }) = self.item(&path) {
+            let size_b = self.mirror.size_b(*oid)?;
+            if size_b > FILE_MAX_B as u64 {
+                let text = format!("{path} has {size_b} bytes, more than any Kconfig file");
+                return Err(EngineError::Request { text, help: None }.into());
+            }
+            return Ok(Some(self.mirror.read(*oid)?));
+        }
+        let parts = path.match_indices('/').map(|(at, _)| &path[..at]).chain([path.as_str()]);
+        for part in parts {
+            if let Some(ItemKind::Symlink { .. }) = self.item(part) {
+                let text = format!("{part} is a symbolic link, which kbs does not follow here");
+                return Err(EngineError::Request { text, help: None }.into());
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Files for CommitFiles<'_> {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FileFault> {
+        Ok(self.find(path)?)
+    }
+
+    fn names(&self, dir: &str) -> Result<Vec<String>, FileFault> {
+        let first = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
+        let below = |dir: &str| if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let (made, kept) = (below(dir), below(&self.whole(dir)));
+        let start = self.items.partition_point(|item| item.path.as_str() < kept.as_str());
+        let kept =
+            self.items[start..].iter().map_while(|item| item.path.as_str().strip_prefix(&kept));
+        let made = self.generated.keys().filter_map(|path| path.strip_prefix(&made));
+        let names: BTreeSet<String> = kept.chain(made).map(first).collect();
+        Ok(names.into_iter().collect())
+    }
+}
