@@ -11,6 +11,7 @@ mod error;
 mod exit;
 mod follow;
 mod key;
+mod menuconfig;
 mod place;
 mod render;
 mod spec;
