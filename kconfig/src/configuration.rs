@@ -59,6 +59,7 @@ impl<'k> Configuration<'k> {
         states[constants.module.index()].value = Tristate::Module;
         let values = Values {
             wishes: vec![Wish::Open; symbols],
+            lines: vec![0; symbols],
             choice_wishes: vec![ChoiceWish::default(); choices],
             states,
             choice_states: vec![ChoiceState::default(); choices],
@@ -104,6 +105,7 @@ impl<'k> Configuration<'k> {
             }
         }
         self.wish_for(id, wish);
+        self.values.lines[id.index()] = 0;
         self.decide_again(&changed);
         Ok(())
     }

@@ -11,9 +11,14 @@ pub(crate) struct Help {
 }
 
 impl Help {
+    /// The lines as they stand in the file.
+    pub(crate) fn raw_lines(&self) -> impl Iterator<Item = &str> {
+        self.text[self.part.clone()].lines()
+    }
+
     /// The text without the blanks that all its lines begin with, and without empty lines around.
     pub(crate) fn lines(&self) -> String {
-        let lines = || self.text[self.part.clone()].lines().map(str::trim_end);
+        let lines = || self.raw_lines().map(str::trim_end);
         let least = lines().filter(|line| !line.is_empty()).map(indent).min().unwrap_or_default();
         let mut text = String::with_capacity(self.part.len());
         for line in lines() {

@@ -11,12 +11,14 @@ mod dialect;
 mod diff;
 mod dotconfig;
 mod drift;
+mod explain;
 mod expr;
 mod files;
 mod help;
 mod ids;
 mod kconfig;
 mod lexer;
+mod lint;
 mod load_error;
 mod macros;
 mod menu;
@@ -28,9 +30,12 @@ mod output;
 mod parser;
 mod pattern;
 mod resolve;
+mod review;
+mod search;
 mod shell;
 mod shown;
 mod source;
+mod spelled;
 mod spot;
 mod suggest;
 mod symbol;
@@ -48,15 +53,23 @@ pub use dotconfig::{
     parse,
 };
 pub use drift::{Change, Drift, drift};
+pub use explain::{
+    Adjustment, Asked, Cause, ChoiceSeen, ChosenBy, Consequence, Consequences, DefaultPassed,
+    DefaultSeen, DefinedAt, Explanation, HiddenPrompt, Must, Need, NeededValue, Obstacle,
+    ObstacleKind, Origin, Selection, Selects, Standing,
+};
 pub use expr::Tristate;
 pub use files::{FILE_MAX_B, FILES_MAX_B, FileFault, FileMap, Files};
 pub use kconfig::{ENGINE, Kconfig};
+pub use lint::{Flaw, FlawKind};
 pub use load_error::{LoadError, NESTING_MAX, SOURCES_MAX};
 pub use macros::Note;
 pub use menu::{
     Effect, Entry, EntryId, EntryKind, Listing, Menu, Row, SetAsked, Settable, Setting, ValueKind,
 };
 pub use pattern::Pattern;
+pub use review::{Dropped, DroppedWhy};
+pub use search::{FoundIn, Hit};
 pub use shell::{NoShell, Shell, ShellRefusal};
 pub use spot::Spot;
 pub use suggest::{SUGGESTIONS_MAX, Suggestion, suggest};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::dialect::Tool;
 use crate::expr::{Expr, Exprs};
 use crate::ids::{ChoiceId, ExprId, NodeId, SymbolId};
-use crate::tree::{Item, Kind, Node, Property, Tree};
+use crate::tree::{Clause, Item, Kind, Node, Property, Tree};
 
 /// What decides the value of a symbol. Conditions include those of the blocks around.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ pub(crate) fn derive(tree: &mut Tree, tool: Tool) -> Model {
             for property in list {
                 let condition = tree.exprs.and(property.condition, depends);
                 let target = &mut model.symbols[property.value.index()];
-                let by = Property { value: symbol, condition };
+                let by = Property { value: symbol, condition, span: property.span };
                 if implied { target.implied_by.push(by) } else { target.selected_by.push(by) }
             }
         }
@@ -121,9 +121,9 @@ impl Walk {
             }
             Some((block, _)) => self.shown[block.index()].condition,
         };
-        let own = tree.exprs.all(node.depends.clone());
+        let own = tree.exprs.all(conditions(&node.depends));
         let condition = tree.exprs.and(inherited, own);
-        let visible = tree.exprs.all(node.visible.clone());
+        let visible = tree.exprs.all(conditions(&node.visible));
         let around = block.map_or(Exprs::yes(), |(block, _)| self.visible_inside[block.index()]);
         let visible_inside = tree.exprs.and(around, visible);
         let prompt = node.prompt.map(|prompt| {
@@ -151,11 +151,11 @@ impl Walk {
                 known.direct.push(condition);
                 for default in &node.defaults {
                     let condition = tree.exprs.and(default.condition, condition);
-                    known.defaults.push(Property { value: default.value, condition });
+                    known.defaults.push(Property { condition, ..*default });
                 }
                 for range in &node.ranges {
                     let condition = tree.exprs.and(range.condition, condition);
-                    known.ranges.push(Property { value: range.value, condition });
+                    known.ranges.push(Property { condition, ..*range });
                 }
                 if let (Some(choice), None) = (home, known.choice) {
                     known.choice = Some(choice);
@@ -169,7 +169,7 @@ impl Walk {
                 for default in &node.defaults {
                     let Expr::Symbol(value) = *tree.exprs.get(default.value) else { continue };
                     let condition = tree.exprs.and(default.condition, condition);
-                    known.defaults.push(Property { value, condition });
+                    known.defaults.push(Property { value, condition, span: default.span });
                 }
             }
             Item::Menu | Item::Comment | Item::If => {}
@@ -212,6 +212,10 @@ impl Walk {
         }
         home
     }
+}
+
+fn conditions(clauses: &[Clause]) -> Vec<ExprId> {
+    clauses.iter().map(|clause| clause.condition).collect()
 }
 
 /// A choice without a type has that of its first member with one, and gives it to the others.

@@ -97,7 +97,7 @@ impl Configuration<'_> {
     }
 
     /// The symbols that the project defines, in the order of their first definitions.
-    fn defined(&self) -> impl Iterator<Item = SymbolId> + '_ {
+    pub(crate) fn defined(&self) -> impl Iterator<Item = SymbolId> + '_ {
         let nodes = self.kconfig.tree.nodes.iter().enumerate();
         nodes.filter_map(|(index, node)| match node.item {
             Item::Symbol(id) => {

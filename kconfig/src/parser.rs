@@ -17,7 +17,7 @@ use crate::shell::Shell;
 use crate::shown::shown;
 use crate::source::{Sourced, Sources};
 use crate::spot::{Span, Spot};
-use crate::tree::{Choice, Item, Kind, Property, Tree};
+use crate::tree::{Choice, Clause, Item, Kind, Property, Tree};
 
 /// What reading gave.
 pub(crate) struct Parsed {
@@ -177,7 +177,7 @@ impl Parser<'_> {
             "if" => {
                 let condition = self.cursor(&statement).expr(Use::Condition)?;
                 let node = self.open(Item::If, "endif", &statement)?;
-                self.tree.node_mut(node).depends.push(condition);
+                self.tree.node_mut(node).depends.push(Clause { condition, span: statement.span });
                 self.entry = None;
                 Ok(())
             }
@@ -189,7 +189,8 @@ impl Parser<'_> {
                 let value = self.cursor(&statement).text("a title")?;
                 self.entry = None;
                 let condition = crate::expr::Exprs::yes();
-                self.tree.nodes[0].prompt = Some(Property { value, condition });
+                self.tree.nodes[0].prompt =
+                    Some(Property { value, condition, span: statement.span });
                 Ok(())
             }
             _ => self.attribute(&statement),
@@ -292,7 +293,7 @@ impl Parser<'_> {
         } else {
             self.add(Item::Comment, statement.span)
         };
-        self.tree.node_mut(node).prompt = Some(Property { value, condition });
+        self.tree.node_mut(node).prompt = Some(Property { value, condition, span: statement.span });
         Ok(())
     }
 
@@ -354,7 +355,8 @@ impl Parser<'_> {
         let mut cursor = self.cursor(statement);
         let value = cursor.text("a prompt")?;
         let condition = cursor.condition()?;
-        self.tree.node_mut(entry).prompt = Some(Property { value, condition });
+        self.tree.node_mut(entry).prompt =
+            Some(Property { value, condition, span: statement.span });
         Ok(())
     }
 
@@ -362,7 +364,11 @@ impl Parser<'_> {
         let mut cursor = self.cursor(statement);
         let value = cursor.expr(Use::Value)?;
         let condition = cursor.condition()?;
-        self.tree.node_mut(entry).defaults.push(Property { value, condition });
+        self.tree.node_mut(entry).defaults.push(Property {
+            value,
+            condition,
+            span: statement.span,
+        });
         Ok(())
     }
 
@@ -390,7 +396,7 @@ impl Parser<'_> {
                 cursor.keyword("on");
                 let condition = cursor.expr(Use::Condition)?;
                 cursor.end()?;
-                self.tree.node_mut(entry).depends.push(condition);
+                self.tree.node_mut(entry).depends.push(Clause { condition, span: statement.span });
             }
             "visible" => {
                 cursor.keyword("if");
@@ -399,23 +405,35 @@ impl Parser<'_> {
                 cursor.end()?;
                 cursor.next = start;
                 let title = cursor.expr(Use::Value)?;
-                self.tree.node_mut(entry).visible.push(condition);
+                self.tree.node_mut(entry).visible.push(Clause { condition, span: statement.span });
                 self.tree.node_mut(entry).title_visible.push(title);
             }
             "select" => {
                 let value = cursor.symbol()?;
                 let condition = cursor.condition()?;
-                self.tree.node_mut(entry).selects.push(Property { value, condition });
+                self.tree.node_mut(entry).selects.push(Property {
+                    value,
+                    condition,
+                    span: statement.span,
+                });
             }
             "imply" => {
                 let value = cursor.symbol()?;
                 let condition = cursor.condition()?;
-                self.tree.node_mut(entry).implies.push(Property { value, condition });
+                self.tree.node_mut(entry).implies.push(Property {
+                    value,
+                    condition,
+                    span: statement.span,
+                });
             }
             "range" => {
                 let value = (cursor.symbol()?, cursor.symbol()?);
                 let condition = cursor.condition()?;
-                self.tree.node_mut(entry).ranges.push(Property { value, condition });
+                self.tree.node_mut(entry).ranges.push(Property {
+                    value,
+                    condition,
+                    span: statement.span,
+                });
             }
             word => {
                 let reason = format!("`{}` is no statement", shown(word));
@@ -432,7 +450,7 @@ impl Parser<'_> {
             cursor.next += 1;
             let name = cursor.text("the name of an environment variable")?;
             cursor.end()?;
-            self.set_from_env(entry, name);
+            self.set_from_env(entry, name, statement.span);
             return Ok(());
         }
         let modules = cursor.keyword("modules");
@@ -458,7 +476,7 @@ impl Parser<'_> {
         }
     }
 
-    fn set_from_env(&mut self, entry: NodeId, name: NameId) {
+    fn set_from_env(&mut self, entry: NodeId, name: NameId, span: Span) {
         let Item::Symbol(symbol) = self.tree.node(entry).item else { return };
         self.tree.symbols[symbol.index()].hidden = true;
         if let Some(value) = self.env.get(&**self.tree.names.text(name)) {
@@ -466,7 +484,7 @@ impl Parser<'_> {
             let constant = self.tree.constant(text);
             let value = self.tree.exprs.add(crate::expr::Expr::Symbol(constant));
             let condition = crate::expr::Exprs::yes();
-            self.tree.node_mut(entry).defaults.push(Property { value, condition });
+            self.tree.node_mut(entry).defaults.push(Property { value, condition, span });
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct ChoiceState {
 #[derive(Debug, Clone)]
 pub(crate) struct Values {
     pub(crate) wishes: Vec<Wish>,
+    /// By symbol: the line of a text that set it, counted from 1; 0 for none.
+    pub(crate) lines: Vec<u32>,
     pub(crate) choice_wishes: Vec<ChoiceWish>,
     pub(crate) states: Vec<State>,
     pub(crate) choice_states: Vec<ChoiceState>,
@@ -239,7 +241,7 @@ impl Resolver<'_> {
 
     fn strongest(&self, by: &[Property<SymbolId>]) -> Tristate {
         let mut floor = No;
-        for Property { value, condition } in by {
+        for Property { value, condition, span: _ } in by {
             let selector = self.logic(*value);
             if selector > floor {
                 floor = max(floor, min(selector, self.expr(*condition)));
@@ -293,23 +295,23 @@ impl Resolver<'_> {
         Tristate::from_bool(relation.holds(order))
     }
 
-    /// The value of the first default that holds, and how far it holds.
-    fn default(&self, id: SymbolId) -> Option<(ExprId, Tristate)> {
+    /// The first default that holds, and how far it holds.
+    pub(crate) fn default(&self, id: SymbolId) -> Option<(&Property<ExprId>, Tristate)> {
         let defaults = &self.kconfig.model.symbols[id.index()].defaults;
-        defaults.iter().find_map(|Property { value, condition }| {
-            let holds = self.expr(*condition);
-            (holds != No).then_some((*value, holds))
+        defaults.iter().find_map(|default| {
+            let holds = self.expr(default.condition);
+            (holds != No).then_some((default, holds))
         })
     }
 
     /// What the defaults of a bool or tristate say.
     pub(crate) fn default_logic(&self, id: SymbolId) -> Tristate {
-        self.default(id).map_or(No, |(value, holds)| min(self.expr(value), holds))
+        self.default(id).map_or(No, |(default, holds)| min(self.expr(default.value), holds))
     }
 
     /// What the defaults of any other symbol say.
     pub(crate) fn default_text_of(&self, id: SymbolId) -> Option<Arc<str>> {
-        self.default(id).map(|(value, _)| self.default_text(value))
+        self.default(id).map(|(default, _)| self.default_text(default.value))
     }
 
     /// The text of a default; a condition in its place is its value.
@@ -391,17 +393,22 @@ impl Resolver<'_> {
         let (text, written): (Arc<str>, bool) = match &self.values.wishes[id.index()] {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
-                Some((value, _)) => (self.default_text(value), true),
+                Some((default, _)) => (self.default_text(default.value), true),
                 None => ("".into(), visible != No),
             },
         };
         State { value: No, visible, written, text: Some(text) }
     }
 
-    /// The range that holds.
-    pub(crate) fn range(&self, id: SymbolId, kind: Kind) -> Option<(i128, i128)> {
+    /// The first range that holds.
+    pub(crate) fn range_property(&self, id: SymbolId) -> Option<&Property<(SymbolId, SymbolId)>> {
         let ranges = &self.kconfig.model.symbols[id.index()].ranges;
-        let range = ranges.iter().find(|range| self.expr(range.condition) != No)?;
+        ranges.iter().find(|range| self.expr(range.condition) != No)
+    }
+
+    /// The ends of the range that holds.
+    pub(crate) fn range(&self, id: SymbolId, kind: Kind) -> Option<(i128, i128)> {
+        let range = self.range_property(id)?;
         let bound = |id: SymbolId| leading(self.text(id), base(kind), self.kconfig.dialect.tool);
         Some((bound(range.value.0), bound(range.value.1)))
     }
@@ -425,9 +432,9 @@ impl Resolver<'_> {
         let mut written = visible != No;
         let text = self.wished_number(id, kind, visible, range).unwrap_or_else(|| {
             let text = match self.default(id) {
-                Some((value, _)) => {
+                Some((default, _)) => {
                     written = true;
-                    self.default_text(value)
+                    self.default_text(default.value)
                 }
                 None => "".into(),
             };
@@ -443,7 +450,7 @@ impl Resolver<'_> {
         let (text, written) = match &self.values.wishes[id.index()] {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
-                Some((value, _)) => (self.default_text(value), true),
+                Some((default, _)) => (self.default_text(default.value), true),
                 None => ("".into(), visible != No),
             },
         };

@@ -33,6 +33,15 @@ pub enum Suggestion {
     },
 }
 
+impl Suggestion {
+    /// The symbol, without prefix.
+    pub fn symbol(&self) -> &Symbol {
+        match self {
+            Self::Similar { symbol, .. } | Self::Hidden { symbol, .. } => symbol,
+        }
+    }
+}
+
 /// Suggests what to set instead of `symbol`, which was asked to be `asked` and was not, best
 /// first, at most [`SUGGESTIONS_MAX`].
 ///
@@ -43,7 +52,27 @@ pub fn suggest(
     defined: &[Definition],
     normalised: &Assignments,
 ) -> Vec<Suggestion> {
-    let wish = Wish { symbol, asked, words: words_of(symbol, asked) };
+    ranked(symbol, asked, (defined, 0.0), normalised)
+}
+
+/// Suggests a member of the choice that `symbol` was a member of, as [`suggest`] does: less
+/// likeness is enough where there are few candidates.
+pub(crate) fn suggest_member(
+    symbol: &Symbol,
+    asked: &Value,
+    members: &[Definition],
+    normalised: &Assignments,
+) -> Vec<Suggestion> {
+    ranked(symbol, asked, (members, SAME_CHOICE), normalised)
+}
+
+fn ranked(
+    symbol: &Symbol,
+    asked: &Value,
+    (defined, bonus): (&[Definition], f64),
+    normalised: &Assignments,
+) -> Vec<Suggestion> {
+    let wish = Wish { symbol, asked, words: words_of(symbol, asked), bonus };
     let mut best: BTreeMap<&Symbol, (f64, Suggestion)> = BTreeMap::new();
     for definition in defined {
         let Some((score, suggestion)) = wish.judge(definition, normalised) else {
@@ -68,6 +97,8 @@ const SAME_CHIP_FAMILY: f64 = 0.6;
 const SAME_WORD: f64 = 0.3;
 const SAME_FAMILY: f64 = 0.3;
 const SAME_VALUE: f64 = 0.3;
+/// For members of the choice that it was a member of.
+const SAME_CHOICE: f64 = 0.25;
 /// Orders candidates without making any: one that can be set right away is better.
 const SETTABLE: f64 = 0.2;
 
@@ -75,6 +106,8 @@ struct Wish<'a> {
     symbol: &'a Symbol,
     asked: &'a Value,
     words: Vec<String>,
+    /// Points that every candidate has from the start.
+    bonus: f64,
 }
 
 impl Wish<'_> {
@@ -96,7 +129,8 @@ impl Wish<'_> {
             self.words.iter().map(|word| mention(word, &prompt)).sum()
         });
         let carries = is_telling(self.asked) && value.is_some_and(|value| self.asked.means(value));
-        let score = likeness(self.symbol.as_str(), name.as_str())
+        let score = self.bonus
+            + likeness(self.symbol.as_str(), name.as_str())
             + mentioned
             + if carries { SAME_VALUE } else { 0.0 };
         let settable = prompt.is_some() && value.is_some();

@@ -26,6 +26,18 @@ impl Kind {
     pub(crate) fn is_logic(self) -> bool {
         matches!(self, Self::Bool | Self::Tristate)
     }
+
+    /// The word in a Kconfig file, `unknown` if there is none.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Bool => "bool",
+            Self::Tristate => "tristate",
+            Self::Int => "int",
+            Self::Hex => "hex",
+            Self::Text => "string",
+        }
+    }
 }
 
 /// A symbol as it is named in files; what it means is derived from its entries.
@@ -65,6 +77,15 @@ pub(crate) enum Item {
 pub(crate) struct Property<T> {
     pub(crate) value: T,
     pub(crate) condition: ExprId,
+    /// The line that gives it.
+    pub(crate) span: Span,
+}
+
+/// A condition that was written somewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clause {
+    pub(crate) condition: ExprId,
+    pub(crate) span: Span,
 }
 
 /// An entry.
@@ -76,9 +97,9 @@ pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) prompt: Option<Property<NameId>>,
     /// All of them have to hold.
-    pub(crate) depends: Vec<ExprId>,
+    pub(crate) depends: Vec<Clause>,
     /// `visible if` of a menu: all of them have to hold.
-    pub(crate) visible: Vec<ExprId>,
+    pub(crate) visible: Vec<Clause>,
     /// The same, with `m` as it is without modules.
     pub(crate) title_visible: Vec<ExprId>,
     pub(crate) defaults: Vec<Property<ExprId>>,

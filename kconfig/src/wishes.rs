@@ -37,6 +37,7 @@ impl Configuration<'_> {
     /// the assignments that set nothing.
     pub fn load(&mut self, text: &str) -> Vec<Unset> {
         self.values.wishes.fill(Wish::Open);
+        self.values.lines.fill(0);
         self.values.choice_wishes.fill(ChoiceWish::default());
         self.merge(text)
     }
@@ -53,6 +54,7 @@ impl Configuration<'_> {
                 Some(id) => match self.spelled(id, value) {
                     Some(wish) => {
                         self.wish_for(id, wish);
+                        self.values.lines[id.index()] = u32::try_from(index + 1).unwrap_or(0);
                         continue;
                     }
                     None => UnsetReason::Value,
@@ -68,7 +70,7 @@ impl Configuration<'_> {
     }
 
     /// The name and the spelled value in a line, `None` for a value that is not set.
-    fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    pub(crate) fn assignment<'t>(&self, line: &'t str) -> Option<(&'t str, Option<&'t str>)> {
         let line = match self.kconfig.dialect.tool {
             Tool::Kconfiglib => line.trim_end(),
             Tool::Conf => line.strip_suffix('\r').unwrap_or(line),
@@ -89,7 +91,7 @@ impl Configuration<'_> {
     }
 
     /// What a spelled value means.
-    fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
+    pub(crate) fn spelled(&self, id: SymbolId, value: Option<&str>) -> Option<Wish> {
         let kind = self.kconfig.tree.symbols[id.index()].kind;
         let Some(value) = value else {
             return kind.is_logic().then_some(Wish::Logic(Tristate::No));
