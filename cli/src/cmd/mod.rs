@@ -8,6 +8,7 @@ mod image;
 mod log;
 mod ls;
 mod man;
+mod menuconfig;
 mod plan;
 mod realize;
 mod recipe;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Source(source::SourceArgs),
     Image(image::ImageArgs),
     Recipe(recipe::RecipeArgs),
+    Menuconfig(menuconfig::MenuconfigArgs),
     Daemon(daemon::DaemonArgs),
     Doctor(doctor::DoctorArgs),
     Completion(completion::CompletionArgs),
@@ -89,6 +91,7 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
         Command::Recipe(args) => recipe::run(&args, ui).map(ExitCode::from),
         Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
         Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
+        Command::Menuconfig(args) => menuconfig::run(&args, &global, env, ui).map(ExitCode::from),
         Command::Daemon(daemon::DaemonArgs { command: daemon::DaemonCommand::Run(args) }) => {
             daemon::serve(args, &global, env)
         }
@@ -128,7 +131,10 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Image(args) => image::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
             Command::Daemon(args) => daemon::run(args, session).await,
-            Command::Recipe(_) | Command::Completion(_) | Command::Man(_) => {
+            Command::Recipe(_)
+            | Command::Menuconfig(_)
+            | Command::Completion(_)
+            | Command::Man(_) => {
                 unreachable!("these ask no daemon")
             }
         }

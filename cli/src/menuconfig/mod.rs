@@ -10,8 +10,12 @@ mod screen;
 mod script;
 mod search;
 mod state;
+pub(crate) mod tree;
 mod update;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use disk::Disk;
 pub(crate) use screen::{Left, Mouse, sit};

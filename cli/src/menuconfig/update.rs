@@ -1,6 +1,6 @@
 //! What keys and news do to the machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kbs_kconfig::{EntryKind, Listing, Settable};
 use ratatui::crossterm::event::{
@@ -34,7 +34,7 @@ impl State<'_> {
             }
             Event::Written(writing, result) => self.written(&writing, result),
             Event::Read(path, result) => {
-                self.read(path, result);
+                self.read(&path, result);
                 Vec::new()
             }
         }
@@ -120,10 +120,12 @@ impl State<'_> {
             KeyCode::Char('d' | 'D') => self.ask_path(PathFor::SaveMinimal),
             KeyCode::Char('L' | 'o' | 'O') => self.ask_path(PathFor::Load),
             KeyCode::Char('a' | 'A' | 'z' | 'Z') => {
-                (self.listing, _) = match self.listing {
-                    Listing::Shown => (Listing::All, self.tell("everything is listed")),
-                    Listing::All => (Listing::Shown, self.tell("only what is shown is listed")),
+                let told;
+                (self.listing, told) = match self.listing {
+                    Listing::Shown => (Listing::All, "everything is listed"),
+                    Listing::All => (Listing::Shown, "only what is shown is listed"),
                 };
+                self.tell(told);
                 self.refresh();
             }
             KeyCode::Char('c' | 'C') => self.shows_names = !self.shows_names,
@@ -264,8 +266,10 @@ impl State<'_> {
                 let (id, value) = (edit.id, edit.line.text().to_owned());
                 if self.set(id, &value) {
                     self.mode = Mode::Browse;
-                } else if let (Mode::Edit(edit), Some(notice)) = (&mut self.mode, &self.notice) {
-                    edit.refusal = Some(notice.text.clone());
+                } else if let (Mode::Edit(edit), Some(notice)) =
+                    (&mut self.mode, self.notice.take())
+                {
+                    edit.refusal = Some(notice.text);
                 }
             }
             _ => {
@@ -399,12 +403,12 @@ impl State<'_> {
         }
     }
 
-    fn read(&mut self, path: PathBuf, result: Result<String, String>) {
+    fn read(&mut self, path: &Path, result: Result<String, String>) {
         match result {
             Err(why) => self.refuse(format!("cannot load {}: {why}", path.display())),
             Ok(text) => {
                 let unset = self.now.load(&text);
-                let told = told_unset(unset.len(), &path);
+                let told = told_unset(unset.len(), path);
                 self.tell(told.unwrap_or_else(|| format!("loaded {}", path.display())));
                 if path == self.path {
                     self.saved = self.now.clone();

@@ -5,6 +5,7 @@ pub(super) mod layout;
 mod panes;
 mod rows;
 mod theme;
+mod why;
 mod wrap;
 
 use ratatui::buffer::Buffer;

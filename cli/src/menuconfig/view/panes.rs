@@ -1,9 +1,10 @@
 //! The pane beside or below the menu, and all that is known about an entry.
 
-use kbs_kconfig::{EntryId, EntryKind, Settable, Tristate};
+use kbs_kconfig::{EntryId, EntryKind, Settable};
 use ratatui::layout::Rect;
 
 use super::theme::Role;
+use super::why::words;
 use super::wrap::wrap;
 use super::{Areas, Canvas};
 use crate::menuconfig::state::{Pane, State};
@@ -86,11 +87,11 @@ pub(super) fn about(state: &State<'_>, id: EntryId, width: usize) -> Vec<String>
         at = state.menu.above(above);
     }
     way.reverse();
-    text.push_str(&format!("\nMenu: {}\n\n", way.join(" > ")));
+    text.extend([format!("\nMenu: {}\n\n", way.join(" > "))]);
     text.push_str(&help(state, id));
     text.push_str("\n\nWhy\n");
     for line in why(state, id).lines() {
-        text.push_str(&format!("  {line}\n"));
+        text.extend([format!("  {line}\n")]);
     }
     wrap(&text, width)
 }
@@ -146,24 +147,21 @@ fn why(state: &State<'_>, id: EntryId) -> String {
             "It is hidden: what it depends on is not met.".to_owned()
         };
     }
-    let mut lines = Vec::new();
-    lines.push(
-        if setting.by_user {
-            "Set by you or by the file."
-        } else if setting.floor > Tristate::No {
-            "Other symbols select it."
-        } else {
-            "Nobody has set it: it follows from the files."
+    let explanation = entry.symbol.and_then(|symbol| state.now.explain(symbol));
+    let mut text = match (&explanation, setting.selected) {
+        (Some(explanation), _) => words(explanation),
+        (None, Some(selected)) => {
+            let symbol = state.kconfig.entry(selected).symbol;
+            let chosen = symbol.and_then(|symbol| state.now.explain(symbol));
+            let why = chosen.as_ref().map(words).unwrap_or_default();
+            format!("{}\n{why}", symbol.map(plain).unwrap_or_default())
         }
-        .to_owned(),
-    );
-    if !state.now.is_shown(&state.menu, id) {
-        lines.push("Hidden: what it depends on is not met.".to_owned());
+        (None, None) => "Nothing is chosen.".to_owned(),
+    };
+    if matches!(setting.settable, Settable::Logic(_)) {
+        text.extend([format!("\nPossible: {}.", setting.settable.words())]);
     }
-    if setting.settable != Settable::Fixed {
-        lines.push(format!("Possible: {}.", setting.settable.words()));
-    }
-    lines.join("\n")
+    text
 }
 
 /// What a change of the chosen entry changes.
@@ -185,12 +183,12 @@ fn effect(state: &State<'_>) -> String {
     }
     let count = outlook.effects.len() + outlook.more;
     let noun = if count == 1 { "symbol changes" } else { "symbols change" };
-    text.push_str(&format!("\n{count} more {noun}:\n"));
+    text.extend([format!("\n{count} more {noun}:\n")]);
     for line in &outlook.effects {
-        text.push_str(&format!("  {line}\n"));
+        text.extend([format!("  {line}\n")]);
     }
     if outlook.more > 0 {
-        text.push_str(&format!("  and {} more\n", outlook.more));
+        text.extend([format!("  and {} more\n", outlook.more)]);
     }
     text
 }

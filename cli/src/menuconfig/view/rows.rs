@@ -70,12 +70,12 @@ fn text(state: &State<'_>, row: Row) -> String {
         text.push_str(&title);
     }
     if let (true, Some(symbol)) = (state.shows_names, entry.symbol) {
-        text.push_str(&format!(" <{}>", plain(symbol)));
+        text.extend([format!(" <{}>", plain(symbol))]);
     }
     if let Some(selected) = setting.selected {
         let entry = state.kconfig.entry(selected);
         let title = entry.title.or(entry.symbol).map(plain).unwrap_or_default();
-        text.push_str(&format!(" ({title})"));
+        text.extend([format!(" ({title})")]);
     }
     let is_open_question = entry.symbol.is_some()
         && !setting.by_user

@@ -37,12 +37,11 @@ pub(crate) enum Theme {
 impl Theme {
     pub(super) fn style(self, role: Role) -> Style {
         let style = match role {
-            Role::Plain => Style::new(),
+            Role::Plain | Role::Notice => Style::new(),
             Role::Title | Role::Chosen => Style::new().add_modifier(Modifier::REVERSED),
             Role::Changed | Role::Heading | Role::Refusal => {
                 Style::new().add_modifier(Modifier::BOLD)
             }
-            Role::Notice => Style::new(),
             Role::Hidden | Role::Dim => Style::new().add_modifier(Modifier::DIM),
         };
         // Blue and yellow are told apart by all who see colours at all.

@@ -9,6 +9,10 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.lines() {
         let line = line.replace('\t', "    ");
+        if cells(&line) <= width {
+            lines.push(line);
+            continue;
+        }
         let blank = line.len() - line.trim_start_matches(' ').len();
         let indent = " ".repeat(blank.min(width / 2));
         let mut open = indent.clone();
