@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use kbs_plan::error::Class;
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend as _, CrosstermBackend};
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{
     self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
@@ -17,6 +16,8 @@ use ratatui::crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
 };
 use ratatui::crossterm::{execute, queue};
+use ratatui::layout::{Rect, Size};
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
@@ -108,13 +109,27 @@ struct Screen {
     /// `None` while somebody else has it.
     raw: Option<Raw>,
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// What `terminal` draws on.
+    size: Size,
     mouse: Mouse,
+}
+
+/// Draws on a screen of the size that it has now, of which it is known that nothing is on it.
+///
+/// Left to itself, the library asks the terminal where its cursor is whenever the size changes, and
+/// the answer is lost among the keys.
+fn blank() -> Result<(Terminal<CrosstermBackend<Stdout>>, Size), CliError> {
+    let backend = CrosstermBackend::new(stdout());
+    let size = backend.size().map_err(failed)?;
+    let viewport = Viewport::Fixed(Rect::new(0, 0, size.width, size.height));
+    let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
+    Ok((terminal.map_err(failed)?, size))
 }
 
 impl Screen {
     fn enter(mouse: Mouse) -> Result<Self, CliError> {
-        let terminal = Terminal::new(CrosstermBackend::new(stdout())).map_err(failed)?;
-        let mut screen = Self { raw: None, terminal, mouse };
+        let (terminal, size) = blank()?;
+        let mut screen = Self { raw: None, terminal, size, mouse };
         screen.take()?;
         Ok(screen)
     }
@@ -129,7 +144,13 @@ impl Screen {
             queue!(out, EnableMouseCapture).map_err(failed)?;
         }
         out.flush().map_err(failed)?;
-        self.terminal.clear().map_err(failed)
+        self.clear()
+    }
+
+    /// Makes the screen empty, and knows that it is.
+    fn clear(&mut self) -> Result<(), CliError> {
+        (self.terminal, self.size) = blank()?;
+        self.terminal.backend_mut().clear().map_err(failed)
     }
 
     /// Gives the terminal back.
@@ -189,7 +210,7 @@ impl Screen {
                 let event = match effect {
                     Effect::Leave => return Ok(Next::Leave),
                     Effect::Redraw => {
-                        self.terminal.clear().map_err(failed)?;
+                        self.clear()?;
                         continue;
                     }
                     Effect::Suspend => {
@@ -217,11 +238,14 @@ impl Screen {
     }
 
     fn draw(&mut self, state: &mut State<'_>, theme: Theme) -> Result<(), CliError> {
-        let size = self.terminal.size().map_err(failed)?;
-        if (size.width, size.height) != state.size() {
-            state.update(Event::Resize(size.width, size.height));
-        }
+        let size = self.terminal.backend().size().map_err(failed)?;
         queue!(stdout(), BeginSynchronizedUpdate).map_err(failed)?;
+        if size != self.size {
+            self.clear()?;
+        }
+        if (self.size.width, self.size.height) != state.size() {
+            state.update(Event::Resize(self.size.width, self.size.height));
+        }
         self.terminal
             .draw(|frame| {
                 if let Some(cursor) = draw(state, theme, frame.buffer_mut()) {

@@ -97,14 +97,14 @@ fn foot(state: &State<'_>, areas: &Areas, canvas: &mut Canvas<'_>) {
     let hints: &[&str] = match &state.mode {
         Mode::Browse => &[
             "Enter open",
-            "Space change",
-            "y/m/n set",
+            "Space set",
             "/ search",
             "? help",
             "Tab pane",
             "s save",
             "q leave",
-            "F1 all keys",
+            "F1 keys",
+            "y/m/n",
         ],
         Mode::Edit(_) => &["Enter take it", "Esc leave it"],
         Mode::Search(_) => &["Enter go there", "↑↓ choose", "Esc back"],
