@@ -26,7 +26,7 @@ struct Shown {
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
-    terminal: OwnedFd,
+    theirs: OwnedFd,
     shown: Arc<Mutex<Shown>>,
     before: Termios,
 }
@@ -68,7 +68,7 @@ impl Terminal {
                 shown.bytes.extend_from_slice(&chunk[..read]);
             }
         });
-        Self { child, keyboard: keyboard.into(), terminal, shown, before }
+        Self { child, keyboard: keyboard.into(), theirs: terminal, shown, before }
     }
 
     /// What is on the screen.
@@ -138,7 +138,7 @@ impl Terminal {
     /// Makes sure that the terminal is as it was before.
     #[track_caller]
     pub(crate) fn assert_given_back(&self) {
-        let after = tcgetattr(&self.terminal).unwrap();
+        let after = tcgetattr(&self.theirs).unwrap();
         assert_eq!(format!("{after:?}"), format!("{:?}", self.before), "the terminal");
         let end = Instant::now() + PATIENCE;
         // What was written last may not have arrived yet.
@@ -150,7 +150,7 @@ impl Terminal {
 
     /// Whether every key is a byte of its own.
     pub(crate) fn is_taken(&self) -> bool {
-        !tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON)
+        !tcgetattr(&self.theirs).unwrap().local_modes.contains(LocalModes::ICANON)
     }
 
     fn is_plain(&self) -> bool {
