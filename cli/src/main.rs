@@ -10,6 +10,7 @@ mod env;
 mod error;
 mod exit;
 mod follow;
+mod kconfig;
 mod key;
 mod menuconfig;
 mod place;

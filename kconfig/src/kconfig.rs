@@ -64,6 +64,14 @@ impl Kconfig {
         Configuration::new(self)
     }
 
+    /// The name of a symbol without the prefix of configurations.
+    pub fn bare<'t>(&self, symbol: &'t str) -> &'t str {
+        match symbol.strip_prefix(self.prefix.as_str()) {
+            Some(bare) if self.tree.find(symbol).is_none() => bare,
+            _ => symbol,
+        }
+    }
+
     /// What the files said while they were read.
     pub fn notes(&self) -> &[Note] {
         &self.notes

@@ -43,13 +43,20 @@ impl Configuration<'_> {
 
     fn minimal(&self) -> String {
         let mut text = String::new();
-        for id in self.defined() {
-            let state = &self.values.states[id.index()];
-            if state.written && self.is_settable(id) && !self.is_default(id) {
-                self.line(id, &mut text);
-            }
+        for id in self.defined().filter(|id| self.stands_alone(*id)) {
+            self.line(id, &mut text);
         }
         text
+    }
+
+    /// The symbols that do not follow by themselves, in the order of the files.
+    pub fn set_apart(&self) -> Vec<&str> {
+        let ids = self.defined().filter(|id| self.stands_alone(*id));
+        ids.map(|id| &**self.kconfig.tree.symbol_name(id)).collect()
+    }
+
+    fn stands_alone(&self, id: SymbolId) -> bool {
+        self.values.states[id.index()].written && self.is_settable(id) && !self.is_default(id)
     }
 
     /// Writes the header that C code includes.

@@ -198,7 +198,6 @@ impl Configuration<'_> {
             return Vec::new();
         };
         let value = asked.parse().or_else(|_| Value::text(asked.as_str())).unwrap_or(Value::Yes);
-        let normalised = self.assignments();
         let mut found = Vec::new();
         if dropped.why == DroppedWhy::Unknown
             && value == Value::Yes
@@ -206,17 +205,26 @@ impl Configuration<'_> {
         {
             let members = &self.kconfig.model.choices[choice.index()].members;
             let members: Vec<_> = members.iter().flat_map(|id| self.definitions_of(*id)).collect();
-            found.extend(suggest_member(&symbol, &value, &members, &normalised));
+            found.extend(suggest_member(&symbol, &value, &members, &self.assignments()));
         }
-        let defined: Vec<Definition> =
-            self.defined().flat_map(|id| self.definitions_of(id)).collect();
-        for suggestion in suggest(&symbol, &value, &defined, &normalised) {
+        for suggestion in self.similar_to(&symbol, &value) {
             if !found.iter().any(|known| known.symbol() == suggestion.symbol()) {
                 found.push(suggestion);
             }
         }
         found.truncate(SUGGESTIONS_MAX);
         found
+    }
+
+    /// Suggests what may have been meant by a name that no Kconfig file defines, best first.
+    pub fn similar(&self, symbol: &str) -> Vec<Suggestion> {
+        Symbol::new(symbol).map_or(Vec::new(), |symbol| self.similar_to(&symbol, &Value::Yes))
+    }
+
+    fn similar_to(&self, symbol: &Symbol, asked: &Value) -> Vec<Suggestion> {
+        let defined: Vec<Definition> =
+            self.defined().flat_map(|id| self.definitions_of(id)).collect();
+        suggest(symbol, asked, &defined, &self.assignments())
     }
 
     /// The choice that a line's symbol was a member of: those of its members that are left stand

@@ -10,7 +10,7 @@ use crate::args::Global;
 use crate::env::Env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::menuconfig::tree::TreeArgs;
+use crate::kconfig::TreeArgs;
 use crate::menuconfig::{Disk, Left, Mouse, Origin, Script, State, Theme, run_script, sit};
 use crate::ui::{Color, Format, Ui};
 
@@ -21,7 +21,7 @@ use crate::ui::{Color, Format, Ui};
 /// change changes, F1 the keys.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MenuconfigArgs {
-    /// The configuration to change [default: .config in the directory of --tree]
+    /// The configuration to change [default: .config in the tree]
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -45,13 +45,9 @@ pub(crate) fn run(
     ui: &mut Ui,
 ) -> Result<Exit, CliError> {
     let MenuconfigArgs { file, tree, script, mouse } = args;
-    let Some(dir) = &tree.tree else {
-        return Err(CliError::new(Class::User, "nothing says which Kconfig files to show")
-            .with_help("give --tree DIR and --recipe NAME"));
-    };
     let script = script.as_deref().map(Script::parse).transpose()?;
-    let kconfig = tree.load(dir)?;
-    let path = file.clone().unwrap_or_else(|| dir.join(".config"));
+    let kconfig = tree.load()?;
+    let path = file.clone().unwrap_or_else(|| tree.dotconfig());
     let text = Disk::find(&path).map_err(|error| {
         CliError::host(format!("cannot read the configuration {}", path.display()), &error)
     })?;

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 mod completion;
+mod config;
 mod daemon;
 mod doctor;
 mod gc;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Source(source::SourceArgs),
     Image(image::ImageArgs),
     Recipe(recipe::RecipeArgs),
+    Config(config::ConfigArgs),
     Menuconfig(menuconfig::MenuconfigArgs),
     Daemon(daemon::DaemonArgs),
     Doctor(doctor::DoctorArgs),
@@ -89,6 +91,7 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
     let Args { global, command } = args;
     match command {
         Command::Recipe(args) => recipe::run(&args, ui).map(ExitCode::from),
+        Command::Config(args) => config::run(args, ui).map(ExitCode::from),
         Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
         Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
         Command::Menuconfig(args) => menuconfig::run(&args, &global, env, ui).map(ExitCode::from),
@@ -132,6 +135,7 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Doctor(args) => doctor::run(args, session).await,
             Command::Daemon(args) => daemon::run(args, session).await,
             Command::Recipe(_)
+            | Command::Config(_)
             | Command::Menuconfig(_)
             | Command::Completion(_)
             | Command::Man(_) => {

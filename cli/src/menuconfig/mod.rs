@@ -10,7 +10,6 @@ mod screen;
 mod script;
 mod search;
 mod state;
-pub(crate) mod tree;
 mod update;
 mod view;
 

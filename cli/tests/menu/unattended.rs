@@ -77,7 +77,7 @@ fn no_link_leads_out_of_the_directory() {
         std::fs::write(dir.path().join("Kconfig"), format!("source \"{source}\"\n")).unwrap();
         let output = run(dir.path(), &["--script", "save"]);
         assert_eq!(output.status.code(), Some(2), "{source}: {}", err(&output));
-        assert!(err(&output).contains("cannot understand the Kconfig files"), "{}", err(&output));
+        assert!(err(&output).contains("cannot read the Kconfig files"), "{}", err(&output));
     }
 }
 
@@ -88,9 +88,9 @@ fn commands_run_only_when_somebody_says_so() {
     std::fs::write(dir.path().join("Kconfig"), text).unwrap();
     let output = run(dir.path(), &["--script", "save"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(err(&output).contains("help: add --run-commands"), "{}", err(&output));
+    assert!(err(&output).contains("help: --run-shell runs"), "{}", err(&output));
     assert!(!dir.path().join("ran").exists());
-    let output = run(dir.path(), &["--run-commands", "--script", "save"]);
+    let output = run(dir.path(), &["--run-shell", "--script", "save"]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert!(dir.path().join("ran").exists());
     let config = std::fs::read_to_string(dir.path().join(".config")).unwrap();

@@ -50,6 +50,8 @@ pub struct Explanation {
     pub hidden: Vec<HiddenPrompt>,
     /// What other symbols require it to be at least.
     pub selects: Option<Selects>,
+    /// Symbols that select or imply it under any condition, in the order of the files.
+    pub selectors: Vec<String>,
     /// The ends of the range that holds, and where it is written.
     pub range: Option<(String, String, Spot)>,
     /// The choice that it is a member of.
@@ -123,6 +125,7 @@ impl Facts<'_> {
             visible: state.visible,
             hidden: self.hidden_prompts(id),
             selects: self.selects(id),
+            selectors: self.selectors(id),
             range: self.range(id),
             choice: self.choice_of(id),
             help: help.map(Help::lines).filter(|text| !text.is_empty()),

@@ -34,6 +34,9 @@ pub struct NeededValue {
     pub must: Must,
     /// Whether a person can do something about it.
     pub standing: Standing,
+    /// Where only others decide it and it has to be on: symbols that select or imply it, in the
+    /// order of the files.
+    pub through: Vec<String>,
 }
 
 /// What a symbol would have to be.
@@ -119,11 +122,14 @@ impl Facts<'_> {
             (_, Module) if is_bool => (Must::AtMost(No), No),
             (_, level) => (Must::AtMost(level), level),
         };
+        let standing = self.standing(id, Some((target, side)));
+        let is_through = standing == Standing::Derived && side == Ordering::Greater;
         Need::Value(NeededValue {
             symbol: self.name(id),
             is: self.resolver.logic(id).as_str().to_owned(),
             must,
-            standing: self.standing(id, Some((target, side))),
+            standing,
+            through: if is_through { self.selectors(id) } else { Vec::new() },
         })
     }
 
@@ -147,7 +153,21 @@ impl Facts<'_> {
                 with_value,
             },
             standing: self.standing(subject, None),
+            through: Vec::new(),
         })
+    }
+
+    /// The symbols that select or imply a symbol, each once.
+    pub(crate) fn selectors(&self, id: SymbolId) -> Vec<String> {
+        let known = &self.model.symbols[id.index()];
+        let mut names: Vec<String> = Vec::new();
+        for by in known.selected_by.iter().chain(&known.implied_by) {
+            let name = self.name(by.value);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// Whether a person can bring a symbol to `target`, or to any other value.

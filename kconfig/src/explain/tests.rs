@@ -81,7 +81,7 @@ fn told(need: &Need) -> String {
         Need::All(all) => format!("({})", join(all, " and ")),
         Need::Any(all) => format!("({})", join(all, " or ")),
         Need::Never => "never".to_owned(),
-        Need::Value(NeededValue { symbol, is, must, standing }) => {
+        Need::Value(NeededValue { symbol, is, must, standing, through: _ }) => {
             let must = match must {
                 Must::AtLeast(value) => format!(">= {}", value.as_str()),
                 Must::AtMost(value) => format!("<= {}", value.as_str()),
@@ -191,6 +191,15 @@ fn every_obstacle_is_told_with_its_line_and_what_it_needs() {
         );
         let seen = explain(kconfig, "CONFIG_EXTRA=y\nCONFIG_MACH_STM32=y\n", "DEEP");
         assert_eq!(obstacles(&seen), ["Depends 45: HAVE_CAN=n >= y Derived"]);
+    });
+}
+
+#[test]
+fn what_only_others_decide_names_them() {
+    both(CHIPS, |kconfig| {
+        let seen = explain(kconfig, "CONFIG_EXTRA=y\nCONFIG_MACH_STM32=y\n", "DEEP");
+        let Need::Value(needed) = &seen.hidden[0].obstacles[0].need else { panic!("{seen:?}") };
+        assert_eq!(needed.through, ["MACH_F4"]);
     });
 }
 

@@ -5,7 +5,6 @@ pub(super) mod layout;
 mod panes;
 mod rows;
 mod theme;
-mod why;
 mod wrap;
 
 use ratatui::buffer::Buffer;

@@ -4,10 +4,10 @@ use kbs_kconfig::{EntryId, EntryKind, Settable};
 use ratatui::layout::Rect;
 
 use super::theme::Role;
-use super::why::words;
 use super::wrap::wrap;
 use super::{Areas, Canvas};
 use crate::menuconfig::state::{Pane, State};
+use crate::render::explain::explanation;
 use crate::render::screen::plain;
 
 pub(super) fn draw(state: &State<'_>, areas: &Areas, canvas: &mut Canvas<'_>) {
@@ -147,15 +147,13 @@ fn why(state: &State<'_>, id: EntryId) -> String {
             "It is hidden: what it depends on is not met.".to_owned()
         };
     }
-    let explanation = entry.symbol.and_then(|symbol| state.now.explain(symbol));
-    let mut text = match (&explanation, setting.selected) {
-        (Some(explanation), _) => words(explanation),
-        (None, Some(selected)) => {
-            let symbol = state.kconfig.entry(selected).symbol;
-            let chosen = symbol.and_then(|symbol| state.now.explain(symbol));
-            let why = chosen.as_ref().map(words).unwrap_or_default();
-            format!("{}\n{why}", symbol.map(plain).unwrap_or_default())
-        }
+    let explained = |symbol: &str| {
+        let seen = state.now.explain(symbol);
+        seen.map(|seen| explanation(&seen, &state.label)).unwrap_or_default()
+    };
+    let chosen = setting.selected.and_then(|selected| state.kconfig.entry(selected).symbol);
+    let mut text = match (entry.symbol, chosen) {
+        (Some(symbol), _) | (None, Some(symbol)) => explained(symbol),
         (None, None) => "Nothing is chosen.".to_owned(),
     };
     if matches!(setting.settable, Settable::Logic(_)) {

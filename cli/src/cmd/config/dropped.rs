@@ -1,0 +1,143 @@
+//! Tells which lines of a configuration came to nothing.
+
+use kbs_kconfig::{Configuration, Dropped, DroppedWhy, Suggestion};
+use serde_json::Value;
+
+use crate::kconfig::ConfigText;
+use crate::render::{explain, explain_json};
+use crate::ui::Ui;
+
+/// Most lines that are told without `--verbose`.
+const TOLD_MAX: usize = 10;
+/// Most lines that suggestions are looked for.
+const SUGGESTED_MAX: usize = 20;
+
+/// A line that came to nothing.
+#[derive(Debug)]
+struct Loss {
+    dropped: Dropped,
+    /// What it may have meant.
+    suggestions: Vec<Suggestion>,
+    /// Why the symbol is not visible, if that is it.
+    obstacles: Vec<String>,
+}
+
+/// The lines of a configuration that came to nothing, and what they may have meant.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    name: String,
+    lines: Vec<Loss>,
+}
+
+impl Losses {
+    /// Looks at what was loaded last.
+    pub(super) fn of(configuration: &Configuration<'_>, config: Option<&ConfigText>) -> Self {
+        let Some(ConfigText { name, text }) = config else { return Self::default() };
+        let mut suggested = 0;
+        let lines = configuration.review(text).into_iter().map(|dropped| {
+            let is_asked = matches!(dropped.why, DroppedWhy::Unknown) && suggested < SUGGESTED_MAX;
+            suggested += usize::from(is_asked);
+            let suggestions =
+                if is_asked { configuration.suggestions(&dropped, text) } else { vec![] };
+            let hidden = Some(&dropped).filter(|dropped| dropped.why == DroppedWhy::Hidden);
+            let seen = hidden.and_then(|dropped| configuration.explain(&dropped.symbol));
+            let prompts = seen.into_iter().flat_map(|seen| seen.hidden);
+            let obstacles = prompts.flat_map(|prompt| prompt.obstacles);
+            let obstacles = obstacles.map(|obstacle| explain::need(&obstacle.need)).collect();
+            Loss { dropped, suggestions, obstacles }
+        });
+        Self { name: name.clone(), lines: lines.collect() }
+    }
+
+    /// Warns of each line; of many, only of the first.
+    pub(super) fn warn(&self, ui: &mut Ui) {
+        // What follows from others was never a person's to decide: a saved file is full of it.
+        let is_own = |dropped: &Dropped| dropped.why != DroppedWhy::Derived;
+        let (own, derived): (Vec<_>, Vec<_>) =
+            self.lines.iter().partition(|loss| is_own(&loss.dropped));
+        let most = if ui.is_verbose() { usize::MAX } else { TOLD_MAX };
+        for loss in own.iter().take(most) {
+            ui.warn(&self.told(loss));
+        }
+        if own.len() > most {
+            let rest = own.len() - most;
+            ui.warn(&format!("{}: {rest} more lines came to nothing; -v tells them", self.name));
+        }
+        for loss in &derived {
+            ui.detail(&self.told(loss));
+        }
+        if !derived.is_empty() && !ui.is_verbose() {
+            let lines = match derived.len() {
+                1 => "1 line sets".to_owned(),
+                count => format!("{count} lines set"),
+            };
+            let name = &self.name;
+            ui.say(&format!("{name}: {lines} what follows from others, and is not so here"));
+        }
+    }
+
+    /// All of them, as JSON.
+    pub(super) fn json(&self) -> Vec<Value> {
+        self.lines
+            .iter()
+            .map(|loss| explain_json::dropped(&loss.dropped, &loss.suggestions))
+            .collect()
+    }
+
+    fn told(&self, loss: &Loss) -> String {
+        let Loss { dropped, suggestions, obstacles } = loss;
+        let Dropped { line, symbol, asked, got, why } = dropped;
+        let place = format!("{}, line {line}", self.name);
+        let asked = asked.as_deref().unwrap_or_default();
+        let set = format!("{place}: {symbol}={asked}");
+        let got = match got.as_deref() {
+            Some("") => ", it is empty".to_owned(),
+            Some(got) => format!(", it is {got}"),
+            None => String::new(),
+        };
+        let text = match why {
+            DroppedWhy::Unreadable => format!("{place} is no assignment: {symbol}"),
+            DroppedWhy::Unknown => format!("{set}: the project defines no such symbol"),
+            DroppedWhy::Value(kind) => format!("{set}: that is no value of a {kind}{got}"),
+            DroppedWhy::SetAgain { line } => format!("{set}: line {line} sets it again{got}"),
+            DroppedWhy::Derived => format!("{set}: nobody is asked for it{got}"),
+            DroppedWhy::Hidden => {
+                format!("{set}: it is not visible{got}: {}", obstacles.join(", and "))
+            }
+            DroppedWhy::Limited => format!("{set}: it is visible up to m only"),
+            DroppedWhy::Selected => format!("{set}: others select it{got}"),
+            DroppedWhy::OutOfRange { low, high } => {
+                format!("{set}: that is not in the range {low} to {high}{got}")
+            }
+            DroppedWhy::OtherMember { chosen, line: Some(line) } => {
+                format!("{set}: line {line} sets {chosen} of the same choice")
+            }
+            DroppedWhy::OtherMember { chosen, line: None } => {
+                format!("{set}: its choice has {chosen}")
+            }
+            DroppedWhy::ChoiceDefault => {
+                format!("{set}: it is the default of its choice, in which nothing else is set")
+            }
+            DroppedWhy::Adjusted => format!("{set}: the project's tool does not take it{got}"),
+        };
+        if suggestions.is_empty() { text } else { format!("{text}; {}", perhaps(suggestions)) }
+    }
+}
+
+fn perhaps(suggestions: &[Suggestion]) -> String {
+    let named = |prompt: &Option<String>| {
+        prompt.as_ref().map(|prompt| format!(" (\"{prompt}\")")).unwrap_or_default()
+    };
+    let all: Vec<_> = suggestions
+        .iter()
+        .map(|suggestion| match suggestion {
+            Suggestion::Similar { symbol, prompt, value: _ } => {
+                format!("{symbol}{}", named(prompt))
+            }
+            Suggestion::Hidden { symbol, prompt } => {
+                format!("{symbol}{}, once it is visible", named(prompt))
+            }
+        })
+        .collect();
+    format!("perhaps {}", all.join(" or "))
+}

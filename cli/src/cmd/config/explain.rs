@@ -1,0 +1,90 @@
+//! `kbs config explain`.
+
+use std::path::PathBuf;
+
+use kbs_kconfig::Configuration;
+use serde_json::json;
+
+use super::set::told;
+use super::{load, unknown};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::kconfig::{ConfigText, TreeArgs};
+use crate::render::{explain, explain_json};
+use crate::ui::{Format, Ui};
+
+/// Tell why a symbol has its value, and what keeps it from another
+///
+/// With SYMBOL=VALUE, also what setting it would change. Nothing is written.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// The symbol, and perhaps a value that it might have
+    #[arg(value_name = "SYMBOL[=VALUE]")]
+    symbol: String,
+    /// A configuration, or `-` for stdin
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file: Option<PathBuf>,
+    /// Print the help text of the symbol, too
+    #[arg(long)]
+    with_help: bool,
+    #[command(flatten)]
+    tree: TreeArgs,
+}
+
+/// Runs `kbs config explain`.
+///
+/// # Errors
+/// What cannot be read, that there is no such symbol, or no such value of it.
+pub(super) fn run(args: &ExplainArgs, ui: &mut Ui) -> Result<Exit, CliError> {
+    let ExplainArgs { symbol, file, with_help, tree } = args;
+    let kconfig = tree.load()?;
+    let config = ConfigText::read_or_defaults(file.as_ref())?;
+    let mut configuration = kconfig.evaluate();
+    let name = load(&mut configuration, config.as_ref());
+    let (symbol, value) = match symbol.split_once('=') {
+        Some((symbol, value)) => (kconfig.bare(symbol), Some(value)),
+        None => (kconfig.bare(symbol), None),
+    };
+    tell(&configuration, (symbol, value), (&name, *with_help), ui)
+}
+
+fn tell(
+    configuration: &Configuration<'_>,
+    (symbol, value): (&str, Option<&str>),
+    (name, with_help): (&str, bool),
+    ui: &mut Ui,
+) -> Result<Exit, CliError> {
+    let seen = configuration.explain(symbol).ok_or_else(|| unknown(configuration, symbol))?;
+    let consequences = value
+        .map(|value| configuration.consequences(symbol, value))
+        .transpose()
+        .map_err(|error| told(configuration, &error))?;
+    if ui.format == Format::Json {
+        let mut answer = explain_json::explanation(&seen);
+        if let Some(consequences) = consequences {
+            let changes: Vec<_> = consequences.changes.iter().map(explain_json::change).collect();
+            answer["if_set"] = json!({ "to": value, "becomes": consequences.after.value,
+                "changes": changes });
+        }
+        ui.json(&answer)?;
+        return Ok(Exit::Done);
+    }
+    ui.data(&explain::explanation(&seen, name))?;
+    if let Some(help) = seen.help.as_ref().filter(|_| with_help) {
+        ui.data(&format!("\n{}", crate::render::screen::plain(help)))?;
+    }
+    if let (Some(consequences), Some(value)) = (consequences, value) {
+        let got = explain::value_of(seen.kind, Some(&consequences.after.value));
+        let head = match (consequences.after.value == value, consequences.changes.is_empty()) {
+            (true, true) => format!("set to {value}, nothing would change"),
+            (true, false) => format!("set to {value}, these would change:"),
+            (false, true) => format!("set to {value}, it would stay {got}"),
+            (false, false) => format!("set to {value}, it would be {got}, and these would change:"),
+        };
+        ui.data(&format!("\n{head}"))?;
+        if !consequences.changes.is_empty() {
+            ui.data(&explain::changes(&consequences.changes))?;
+        }
+    }
+    Ok(Exit::Done)
+}

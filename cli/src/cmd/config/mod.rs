@@ -1,0 +1,89 @@
+//! `kbs config`.
+
+mod diff;
+mod dropped;
+mod explain;
+mod get;
+mod lint;
+mod normalise;
+mod search;
+mod set;
+
+use kbs_kconfig::{Configuration, Suggestion};
+use kbs_plan::error::Class;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::kconfig::ConfigText;
+use crate::ui::Ui;
+
+/// Work on configurations of a source tree: normalise, change, explain and compare them
+///
+/// Reads the Kconfig files of the tree itself, by the rules of the project's own tool, and talks
+/// to no daemon. FILE is a .config, a defconfig or a few lines of one, `-` is stdin; without FILE
+/// everything has its default. Symbols may be written with their prefix or without.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ConfigCommand {
+    Normalise(normalise::NormaliseArgs),
+    Min(normalise::MinArgs),
+    Set(set::SetArgs),
+    Get(get::GetArgs),
+    Explain(explain::ExplainArgs),
+    Diff(diff::DiffArgs),
+    Search(search::SearchArgs),
+    Lint(lint::LintArgs),
+}
+
+/// Runs `kbs config`.
+///
+/// # Errors
+/// Whatever kept it from answering.
+pub(crate) fn run(args: ConfigArgs, ui: &mut Ui) -> Result<Exit, CliError> {
+    match args.command {
+        ConfigCommand::Normalise(args) => normalise::normalise(&args, ui),
+        ConfigCommand::Min(args) => normalise::min(&args, ui),
+        ConfigCommand::Set(args) => set::run(&args, ui),
+        ConfigCommand::Get(args) => get::run(&args, ui),
+        ConfigCommand::Explain(args) => explain::run(&args, ui),
+        ConfigCommand::Diff(args) => diff::run(&args, ui),
+        ConfigCommand::Search(args) => search::run(&args, ui),
+        ConfigCommand::Lint(args) => lint::run(&args, ui),
+    }
+}
+
+/// Loads what a person wrote, and returns the name to call it by.
+fn load(configuration: &mut Configuration<'_>, config: Option<&ConfigText>) -> String {
+    match config {
+        None => "nothing".to_owned(),
+        Some(ConfigText { name, text }) => {
+            configuration.load(text);
+            name.clone()
+        }
+    }
+}
+
+/// A symbol that the project does not define, with what may have been meant.
+fn unknown(configuration: &Configuration<'_>, symbol: &str) -> CliError {
+    let error = CliError::new(Class::NotFound, format!("the project defines no symbol {symbol}"));
+    let similar = configuration.similar(symbol);
+    let names: Vec<_> = similar
+        .iter()
+        .map(|suggestion| match suggestion {
+            Suggestion::Similar { symbol, prompt: Some(prompt), .. }
+            | Suggestion::Hidden { symbol, prompt: Some(prompt) } => {
+                format!("{symbol} (\"{prompt}\")")
+            }
+            suggestion => suggestion.symbol().to_string(),
+        })
+        .collect();
+    match names.len() {
+        0 => error.with_help("kbs config search WORDS looks in names, prompts and help texts"),
+        _ => error.with_help(format!("did you mean {}?", names.join(", "))),
+    }
+}

@@ -1,0 +1,134 @@
+//! `kbs config set`.
+
+use std::path::{Path, PathBuf};
+
+use kbs_kconfig::{Configuration, Explanation, SetError, Tristate};
+use kbs_plan::error::Class;
+use serde_json::json;
+
+use super::dropped::Losses;
+use super::{load, unknown};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::kconfig::{ConfigText, TreeArgs, write_config};
+use crate::render::{explain, explain_json};
+use crate::ui::{Format, Ui};
+
+/// Set symbols in a configuration, and write it back
+///
+/// Everything or nothing: where a symbol does not come to have its value, nothing is written and
+/// the reason is told. What changes with it is told on stderr.
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// A configuration, made where there is none; `-` reads stdin and writes to stdout
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file: PathBuf,
+    /// Symbols with their values: `y`, `m`, `n`, a number or a text without quotes
+    #[arg(value_name = "SYMBOL=VALUE", required = true)]
+    settings: Vec<String>,
+    /// Write it here instead; `-` is stdout
+    #[arg(short, long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// Write only the lines that do not follow by themselves
+    #[arg(long)]
+    minimal: bool,
+    #[command(flatten)]
+    tree: TreeArgs,
+}
+
+/// Runs `kbs config set`.
+///
+/// # Errors
+/// What cannot be read, set or written.
+pub(super) fn run(args: &SetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
+    let SetArgs { file, settings, output, minimal, tree } = args;
+    let settings = settings.iter().map(|text| split(text)).collect::<Result<Vec<_>, _>>()?;
+    let kconfig = tree.load()?;
+    let is_new = file != Path::new("-") && !file.exists();
+    let config = ConfigText::read_or_defaults(Some(file).filter(|_| !is_new))?;
+    let mut configuration = kconfig.evaluate();
+    load(&mut configuration, config.as_ref());
+    Losses::of(&configuration, config.as_ref()).warn(ui);
+    let before = configuration.clone();
+    for (symbol, value) in &settings {
+        set(&mut configuration, kconfig.bare(symbol), value)?;
+    }
+    for (symbol, value) in &settings {
+        let seen = configuration.explain(kconfig.bare(symbol));
+        if let Some(seen) = seen.filter(|seen| seen.value != *value) {
+            return Err(refused(&seen, value));
+        }
+    }
+    let text = if *minimal { configuration.to_minimal() } else { configuration.to_dotconfig() };
+    let changes = before.changes_to(&configuration);
+    let target = output.as_deref().unwrap_or(file);
+    let target = Some(target).filter(|path| *path != Path::new("-"));
+    if let Some(path) = target {
+        write_config(path, &text)?;
+    }
+    if ui.format == Format::Json {
+        let changes: Vec<_> = changes.iter().map(explain_json::change).collect();
+        ui.json(&json!({ "config": text, "changes": changes }))?;
+        return Ok(Exit::Done);
+    }
+    if target.is_none() {
+        ui.bytes(text.as_bytes())?;
+    }
+    if changes.is_empty() {
+        ui.say("nothing changes");
+    } else {
+        ui.say(&explain::changes(&changes));
+    }
+    Ok(Exit::Done)
+}
+
+/// A symbol and its value, as given.
+pub(super) fn split(setting: &str) -> Result<(&str, &str), CliError> {
+    setting.split_once('=').ok_or_else(|| {
+        CliError::new(Class::User, format!("cannot set `{setting}`: it has no `=`"))
+            .with_help("write SYMBOL=VALUE")
+    })
+}
+
+fn set(configuration: &mut Configuration<'_>, symbol: &str, value: &str) -> Result<(), CliError> {
+    configuration.set(symbol, value).map_err(|error| told(configuration, &error))
+}
+
+/// Why a symbol cannot be set, with what to do instead.
+pub(super) fn told(configuration: &Configuration<'_>, error: &SetError) -> CliError {
+    match error {
+        SetError::Unknown { symbol } => unknown(configuration, symbol),
+        SetError::Value { symbol, .. } | SetError::Range { symbol, .. } => {
+            let told = CliError::new(Class::User, error.to_string());
+            let range = configuration.explain(symbol).and_then(|seen| seen.range);
+            match range {
+                Some((low, high, at)) => {
+                    told.with_help(format!("its range is {low} to {high} ({at})"))
+                }
+                None => told,
+            }
+        }
+        error => CliError::new(Class::User, error.to_string()),
+    }
+}
+
+/// Why a symbol did not come to have `value`.
+fn refused(seen: &Explanation, value: &str) -> CliError {
+    let Explanation { symbol, value: got, .. } = seen;
+    let head = format!("cannot set {symbol} to {value}: it stays {got}");
+    let mut chain = vec![head];
+    let obstacles = seen.hidden.iter().flat_map(|prompt| &prompt.obstacles);
+    chain.extend(obstacles.clone().map(explain::obstacle));
+    if seen.hidden.is_empty() && seen.visible == Tristate::No {
+        chain.push("nobody is asked for it: its value follows from others".to_owned());
+    }
+    if chain.len() == 1 {
+        chain.push(explain::why(seen, "the configuration"));
+    }
+    let needs: Option<Vec<_>> = obstacles.map(|it| explain::to_set(&it.need)).collect();
+    let help = match needs.map(|needs| needs.concat()) {
+        Some(needs) if !needs.is_empty() => format!("set {}, too", needs.join(" ")),
+        _ => format!("`kbs config explain {symbol}={value}` tells all about it"),
+    };
+    CliError::Told { class: Class::User, chain, help: Some(help) }
+}

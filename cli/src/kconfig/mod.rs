@@ -1,0 +1,222 @@
+//! A project's Kconfig files on disk: which ones, how to read them, and what is wrong with them.
+
+mod files;
+mod shell;
+mod snippet;
+mod text;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use clap::ValueEnum;
+use kbs_kconfig::{Dialect, Files, HeaderOff, Kconfig, LoadError, NoShell, Prefix};
+use kbs_plan::error::Class;
+use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules};
+use kbs_plan::recipe::{Recipe, RecipePatch, builtin, builtin_text};
+
+pub(crate) use text::{ConfigText, write_config};
+
+use crate::error::CliError;
+use files::TreeFiles;
+use shell::TreeShell;
+
+/// Which Kconfig files, and how to read them
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Kconfig files")]
+pub(crate) struct TreeArgs {
+    /// The project's source tree; no file outside it is read
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = clap::ValueHint::DirPath)]
+    tree: PathBuf,
+    /// Read them as this recipe says: a built-in one, or the path of a TOML file
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// The first Kconfig file, relative to the tree; replaces the recipe's
+    #[arg(long, value_name = "PATH")]
+    root: Option<String>,
+    /// The rules of which tool hold; replaces the recipe's
+    #[arg(long, value_name = "TOOL")]
+    dialect: Option<DialectChoice>,
+    /// A variable that the files may ask for (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// Run the commands that the files ask for, unconfined: only for a tree that you trust
+    #[arg(long)]
+    run_shell: bool,
+}
+
+/// A tool that reads Kconfig files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DialectChoice {
+    /// Linux's own, and what descends from it
+    Conf,
+    /// kconfiglib, as Zephyr has it
+    Kconfiglib,
+    /// kconfiglib, as Klipper, Kalico and Katapult have it
+    Klipper,
+}
+
+impl From<DialectChoice> for Dialect {
+    fn from(choice: DialectChoice) -> Self {
+        match choice {
+            DialectChoice::Conf => Self::CONF,
+            DialectChoice::Kconfiglib => Self::KCONFIGLIB,
+            DialectChoice::Klipper => Self::KLIPPER,
+        }
+    }
+}
+
+/// How to read a project's Kconfig files.
+struct Rules {
+    root: String,
+    dialect: Dialect,
+    prefix: Prefix,
+    env: BTreeMap<String, String>,
+    generated: BTreeMap<String, String>,
+    subdir: Option<String>,
+}
+
+impl TreeArgs {
+    /// Where the project's own tool keeps its configuration.
+    pub(crate) fn dotconfig(&self) -> PathBuf {
+        self.tree.join(".config")
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A wrong option, a tree that cannot be opened, or files that are no Kconfig: with the line.
+    pub(crate) fn load(&self) -> Result<Kconfig, CliError> {
+        let dir = open(&self.tree)?;
+        let Rules { root, dialect, prefix, env, generated, subdir } = self.rules(&dir)?;
+        let (dir, path) = match subdir {
+            Some(subdir) => {
+                let path = self.tree.join(&subdir);
+                (dir.open_dir(&subdir).map_err(|error| unreadable(&path, &error))?, path)
+            }
+            None => (dir, self.tree.clone()),
+        };
+        let files = TreeFiles { dir, generated };
+        let loaded = if self.run_shell {
+            let shell = TreeShell { dir: path, env: env.clone() };
+            Kconfig::load(&root, &files, dialect, &env, &shell)
+        } else {
+            Kconfig::load(&root, &files, dialect, &env, &NoShell)
+        };
+        loaded.map(|kconfig| kconfig.with_prefix(prefix)).map_err(|error| self.told(&error, &files))
+    }
+
+    fn rules(&self, dir: &Dir) -> Result<Rules, CliError> {
+        let mut rules = match (&self.recipe, self.dialect) {
+            (Some(name), _) => of_recipe(name)?,
+            (None, Some(dialect)) => of_dialect(dialect.into()),
+            (None, None) => self.guessed(dir)?,
+        };
+        if let Some(dialect) = self.dialect {
+            rules.dialect = dialect.into();
+        }
+        if let Some(root) = &self.root {
+            rules.root.clone_from(root);
+        }
+        for variable in &self.env {
+            let (name, value) = variable.split_once('=').ok_or_else(|| {
+                CliError::new(Class::User, format!("--env {variable} has no `=`"))
+                    .with_help("write NAME=VALUE")
+            })?;
+            rules.env.insert(name.to_owned(), value.to_owned());
+        }
+        Ok(rules)
+    }
+
+    /// The rules that the tree itself suggests.
+    fn guessed(&self, dir: &Dir) -> Result<Rules, CliError> {
+        if dir.is_dir("lib/kconfiglib") && dir.is_file("src/Kconfig") {
+            return of_recipe("klipper");
+        }
+        if dir.is_file("scripts/kconfig/conf.c") {
+            return Ok(of_dialect(Dialect::CONF));
+        }
+        let tree = self.tree.display();
+        Err(CliError::new(Class::User, format!("cannot tell how {tree} is configured"))
+            .with_help("give --recipe, or --dialect and --root"))
+    }
+
+    fn told(&self, error: &LoadError, files: &dyn Files) -> CliError {
+        let message = format!("cannot read the Kconfig files of {}", self.tree.display());
+        let mut chain = vec![message];
+        chain.extend(snippet::told(error, files));
+        let help = match error {
+            LoadError::Shell { .. } if self.run_shell => None,
+            LoadError::Shell { .. } => Some(
+                "--run-shell runs such commands as they are; use it only for a tree that you trust"
+                    .to_owned(),
+            ),
+            error => error.help(),
+        };
+        CliError::Told { class: Class::User, chain, help }
+    }
+}
+
+fn open(tree: &Path) -> Result<Dir, CliError> {
+    Dir::open_ambient_dir(tree, ambient_authority()).map_err(|error| unreadable(tree, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::request(format!("cannot open the tree {}", path.display()), error)
+}
+
+fn of_dialect(dialect: Dialect) -> Rules {
+    let root = if dialect == Dialect::KLIPPER { "src/Kconfig" } else { "Kconfig" };
+    Rules {
+        root: root.to_owned(),
+        dialect,
+        prefix: Prefix::default(),
+        env: BTreeMap::new(),
+        generated: BTreeMap::new(),
+        subdir: None,
+    }
+}
+
+/// The rules of a built-in recipe, or of one in a file.
+fn of_recipe(name: &str) -> Result<Rules, CliError> {
+    let is_path = builtin_text(name).is_none()
+        && (name.contains('/') || Path::new(name).extension().is_some_and(|end| end == "toml"));
+    let patch = if is_path {
+        let text = std::fs::read_to_string(name)
+            .map_err(|error| CliError::request(format!("cannot read the recipe {name}"), &error))?;
+        RecipePatch::parse(&text)?
+    } else {
+        builtin(name)?
+    };
+    let recipe = patch.finish()?;
+    let env = recipe.kconfig_env();
+    let Recipe { kconfig, build, .. } = recipe;
+    let Some(rules) = kconfig else {
+        let text = format!("the recipe {name} does not say where Kconfig files are");
+        return Err(CliError::new(Class::User, text).with_help("give --dialect and --root instead"));
+    };
+    let KconfigRules {
+        configure: _,
+        root,
+        dialect,
+        header_off,
+        prefix,
+        paths: _,
+        env: _,
+        generated,
+    } = rules;
+    let dialect = match dialect {
+        DialectName::Conf => Dialect::CONF,
+        DialectName::Kconfiglib => Dialect::KCONFIGLIB,
+    };
+    let header_off = match header_off {
+        HeaderOffName::Left => HeaderOff::Left,
+        HeaderOffName::Zero => HeaderOff::Zero,
+    };
+    let prefix = Prefix::new(prefix).map_err(|error| {
+        CliError::request(format!("the recipe {name} has a wrong prefix"), &error)
+    })?;
+    let dialect = Dialect { header_off, ..dialect };
+    Ok(Rules { root, dialect, prefix, env, generated, subdir: build.subdir })
+}
