@@ -19,7 +19,7 @@ use ratatui::crossterm::{execute, queue};
 use ratatui::layout::{Rect, Size};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use rustix::process::{Signal, getpid, kill_process};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::disk::{Disk, beside};
@@ -74,7 +74,9 @@ pub(crate) fn sit(
     }
     force_color_output(theme == Theme::Colours);
     let failed = |error| CliError::host("cannot listen to signals", &error);
-    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT]).map_err(failed)?;
+    // The size as well: before anybody reads keys, nobody else tells of it.
+    let wanted = [SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT, SIGWINCH];
+    let signals = Signals::new(wanted).map_err(failed)?;
     let mut screen = Screen::enter(mouse)?;
     let _hook = Hook::set(screen.raw.as_ref());
     let (to, news) = channel();
@@ -179,10 +181,12 @@ impl Screen {
                         return Ok(forced(state));
                     }
                     News::Signal(SIGTSTP) => vec![Effect::Suspend],
-                    News::Signal(_) => {
+                    News::Signal(SIGCONT) => {
                         self.take()?;
                         Vec::new()
                     }
+                    // Every drawing looks at the size.
+                    News::Signal(_) => Vec::new(),
                     News::Input(input) => known(input).map_or_else(Vec::new, |e| state.update(e)),
                 };
                 if self.carry_out(effects, state, disk)? == Next::Leave {
@@ -336,5 +340,62 @@ impl Drop for Hook {
             let before = Arc::clone(&self.before);
             std::panic::set_hook(Box::new(move |info| before(info)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::tcgetattr;
+
+    use super::*;
+
+    /// In its presence, the test is the program that it looks at.
+    const ROLE: &str = "KBS_TEST_PANICS";
+    const NAME: &str =
+        "menuconfig::screen::tests::a_panic_gives_the_terminal_back_before_it_is_told";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        if std::env::var_os(ROLE).is_some() {
+            let screen = Screen::enter(Mouse::Heard).unwrap();
+            let _hook = Hook::set(screen.raw.as_ref());
+            panic!("the ceiling falls");
+        }
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let keyboard = openpt(flags).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let terminal = ioctl_tiocgptpeer(&keyboard, flags).unwrap();
+        let before = format!("{:?}", tcgetattr(&terminal).unwrap());
+        let stream = || Stdio::from(terminal.try_clone().unwrap());
+        let mut child = Command::new("/usr/bin/setsid")
+            .args(["--ctty", "--wait"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture"])
+            .env(ROLE, "1")
+            .stdin(stream())
+            .stdout(stream())
+            .stderr(stream())
+            .spawn()
+            .unwrap();
+        let mut shown = File::from(keyboard);
+        let reader = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // Ends with an error when nobody has the terminal any more.
+            shown.read_to_end(&mut bytes).ok();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(format!("{:?}", tcgetattr(&terminal).unwrap()), before);
+        drop(terminal);
+        let told = reader.join().unwrap();
+        let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what:?} in {told:?}"));
+        assert!(at("\x1b[?1049h") < at("\x1b[?1049l"));
+        assert!(at("\x1b[?1049l") < at("the ceiling falls"));
+        assert!(at("\x1b[?1000h") < at("\x1b[?1000l"));
     }
 }

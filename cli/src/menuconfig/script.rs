@@ -2,15 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use kbs_kconfig::{Configuration, EntryId, Kconfig, Menu};
+use kbs_kconfig::{Configuration, EntryId, Kconfig};
 use kbs_plan::error::{Class, Help};
 
 use super::disk::Disk;
-use super::search::Haystack;
-use super::state::Origin;
-
-/// Symbols with similar names that are told.
-const SIMILAR_MAX: usize = 4;
+use super::state::{Origin, kept_back};
 
 /// A script, step by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +47,8 @@ pub(crate) enum ScriptError {
         symbol: String,
         /// Why.
         reason: String,
+        /// What would have to be set before, if that is all there is to it.
+        needs: Vec<String>,
     },
     /// A file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
@@ -81,6 +79,9 @@ impl Help for ScriptError {
             ),
             Self::Unknown { similar, .. } if !similar.is_empty() => {
                 Some(format!("did you mean {}?", similar.join(", ")))
+            }
+            Self::Refused { needs, .. } if !needs.is_empty() => {
+                Some(format!("set {} before it", needs.join(" and ")))
             }
             _ => None,
         }
@@ -187,7 +188,7 @@ pub(crate) fn run(
         match step {
             Step::Set { symbol, value } => set(kconfig, &mut now, symbol, value)?,
             Step::Reset { symbol } => {
-                let id = entry(kconfig, symbol)?;
+                let id = entry(kconfig, &now, symbol)?;
                 now.forget(id);
             }
             Step::Load { path } => {
@@ -210,32 +211,23 @@ fn set(
     symbol: &str,
     value: &str,
 ) -> Result<(), ScriptError> {
-    let id = entry(kconfig, symbol)?;
+    let id = entry(kconfig, now, symbol)?;
     // What it is already needs no permission.
     if now.value(symbol).as_deref() == Some(value) {
         return Ok(());
     }
     now.set_asked(id, value).map_err(|refusal| {
-        let hidden = now.visibility(symbol) == Some(kbs_kconfig::Tristate::No);
-        let reason = if hidden {
-            format!(
-                "it is {} and cannot be changed: what it depends on is not met",
-                now.value(symbol).unwrap_or_default()
-            )
-        } else {
-            refusal.to_string()
+        let (reason, needs) = match kept_back(now, symbol) {
+            Some((reason, needs)) => (reason, needs),
+            None => (refusal.to_string(), Vec::new()),
         };
-        ScriptError::Refused { symbol: symbol.to_owned(), reason }
+        ScriptError::Refused { symbol: symbol.to_owned(), reason, needs }
     })
 }
 
-fn entry(kconfig: &Kconfig, symbol: &str) -> Result<EntryId, ScriptError> {
+fn entry(kconfig: &Kconfig, now: &Configuration<'_>, symbol: &str) -> Result<EntryId, ScriptError> {
     kconfig.entries_of(symbol).first().copied().ok_or_else(|| {
-        let (hits, _) = Haystack::of(kconfig, &Menu::of(kconfig)).find(symbol);
-        let mut similar: Vec<String> =
-            hits.into_iter().filter_map(|id| kconfig.entry(id).symbol.map(str::to_owned)).collect();
-        similar.dedup();
-        similar.truncate(SIMILAR_MAX);
+        let similar = now.similar(symbol).iter().map(|one| one.symbol().to_string()).collect();
         ScriptError::Unknown { symbol: symbol.to_owned(), similar }
     })
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kbs_kconfig::{
-    Configuration, Entry, EntryId, EntryKind, Kconfig, Listing, Menu, Row, SetAsked,
+    Configuration, Entry, EntryId, EntryKind, Kconfig, Listing, Menu, Row, SetAsked, Tristate,
 };
 
 use super::edit::Line;
 use super::search::{Haystack, Search};
 use super::view::layout::{Areas, areas};
+use crate::render::explain;
 use crate::render::screen::plain;
 
 /// Effects that are told, at most.
@@ -330,12 +331,11 @@ impl<'k> State<'k> {
         let name = label_of(&entry);
         let setting = self.now.setting(id);
         if *refusal == SetAsked::Fixed {
-            let why = if !self.now.is_shown(&self.menu, id) {
-                "what it depends on is not met"
-            } else if setting.floor > kbs_kconfig::Tristate::No {
-                "other symbols select it"
-            } else {
-                "it has the only value that it can have"
+            let kept = entry.symbol.and_then(|symbol| kept_back(&self.now, symbol));
+            let why = match kept {
+                Some((why, _)) => why,
+                None if setting.floor > Tristate::No => "other symbols select it".to_owned(),
+                None => "it has the only value that it can have".to_owned(),
             };
             return format!("{name} cannot be changed at the moment: {why}");
         }
@@ -389,6 +389,21 @@ impl<'k> State<'k> {
         self.pane_top = 0;
         self.refresh();
     }
+}
+
+/// What keeps a symbol from being set at all, and what would have to be set before where that is all
+/// there is to it.
+pub(super) fn kept_back(now: &Configuration<'_>, symbol: &str) -> Option<(String, Vec<String>)> {
+    let seen = now.explain(symbol).filter(|seen| seen.visible == Tristate::No)?;
+    let obstacles = || seen.hidden.iter().flat_map(|prompt| &prompt.obstacles);
+    let reasons: Vec<_> = obstacles().map(explain::obstacle).collect();
+    let needs: Option<Vec<_>> = obstacles().map(|one| explain::to_set(&one.need)).collect();
+    let reason = if reasons.is_empty() {
+        "nobody is asked for it: its value follows from others".to_owned()
+    } else {
+        reasons.join("; ")
+    };
+    Some((reason, needs.map(|needs| needs.concat()).unwrap_or_default()))
 }
 
 /// How an entry is called in a sentence.

@@ -53,8 +53,9 @@ fn a_script_that_cannot_go_on_says_why() {
     let dir = project("");
     for (script, error, help) in [
         ("set SLEEP=x; save", "error: cannot set SLEEP: `x` is not possible: ", ""),
-        ("set SLEP=2", "error: cannot set SLEP: the project does not define it", ""),
-        ("set SLEE=2", "error: cannot set SLEE", "help: did you mean SLEEP?"),
+        ("set GONE=2", "error: cannot set GONE: the project does not define it", ""),
+        ("set SLEEPS=2", "error: cannot set SLEEPS", "help: did you mean SLEEP?"),
+        ("set MCU=x", "error: cannot set MCU: nobody is asked for it: its value", ""),
         ("jump", "error: cannot understand the step `jump` of the script", "help: write steps as"),
         ("load gone", "error: cannot load gone\n  caused by: there is none", ""),
     ] {
