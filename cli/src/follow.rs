@@ -56,6 +56,9 @@ pub(crate) async fn follow(
             Some(Some(Event::Phase(phase))) => progress.phase(&phase, ui)?,
             Some(Some(Event::Notice(notice))) => progress.notice(&notice, ui)?,
             Some(Some(Event::Sample(sample))) => progress.sample(&sample, ui)?,
+            Some(Some(Event::Kconfig(_))) => {
+                return Err(CliError::new(Class::Bug, "the daemon answered another request"));
+            }
             Some(Some(Event::Log(chunk))) => progress.log(&chunk, ui)?,
             // An event of a newer daemon.
             Some(None) => {}

@@ -73,6 +73,19 @@ impl Help for SpecFileError {
 }
 
 impl SpecArgs {
+    /// The spec at `path` as it is.
+    pub(crate) fn of(path: &Path) -> Self {
+        Self { spec: path.to_owned(), rev: None, toolchain: None, accept_drift: Vec::new() }
+    }
+
+    /// The spec's own directory, absolute.
+    ///
+    /// # Errors
+    /// [`SpecFileError`].
+    pub(crate) fn dir(&self) -> Result<PathBuf, SpecFileError> {
+        Ok(self.text()?.1)
+    }
+
     /// Reads the spec and the files it names, and changes what the options say.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! From messages to checked values and back.
 
 use kbs_plan::error::{Class, Help};
+use kbs_plan::kconfig::{Configurer, DialectName, HeaderOffName, KconfigRules};
 use kbs_plan::limits::Limits;
 use kbs_plan::quantity::{ByteSize, Span};
 use kbs_plan::recipe::{RecipeError, RecipePatch};
@@ -194,6 +195,59 @@ fn limits_to(limits: &Limits) -> pb::Limits {
     }
 }
 
+impl TryFrom<pb::KconfigRules> for KconfigRules {
+    type Error = BorderError;
+
+    fn try_from(rules: pb::KconfigRules) -> Result<Self, BorderError> {
+        let dialect = match rules.dialect() {
+            pb::kconfig_rules::Dialect::Conf => DialectName::Conf,
+            pb::kconfig_rules::Dialect::Kconfiglib => DialectName::Kconfiglib,
+            pb::kconfig_rules::Dialect::Unspecified => need("kconfig.dialect", None)?,
+        };
+        let pb::KconfigRules {
+            root,
+            dialect: _,
+            header_off_is_zero,
+            prefix,
+            kbs_configures,
+            paths,
+            env,
+            generated,
+        } = rules;
+        Ok(Self {
+            configure: if kbs_configures { Configurer::Kbs } else { Configurer::Project },
+            root,
+            dialect,
+            header_off: if header_off_is_zero { HeaderOffName::Zero } else { HeaderOffName::Left },
+            prefix,
+            paths,
+            env: env.into_iter().collect(),
+            generated: generated.into_iter().collect(),
+        })
+    }
+}
+
+impl From<KconfigRules> for pb::KconfigRules {
+    fn from(rules: KconfigRules) -> Self {
+        let KconfigRules { configure, root, dialect, header_off, prefix, paths, env, generated } =
+            rules;
+        let dialect = match dialect {
+            DialectName::Conf => pb::kconfig_rules::Dialect::Conf,
+            DialectName::Kconfiglib => pb::kconfig_rules::Dialect::Kconfiglib,
+        };
+        Self {
+            root,
+            dialect: dialect.into(),
+            header_off_is_zero: header_off == HeaderOffName::Zero,
+            prefix,
+            kbs_configures: configure == Configurer::Kbs,
+            paths,
+            env: env.into_iter().collect(),
+            generated: generated.into_iter().collect(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +263,28 @@ mod tests {
         let spec = Spec::read(text, &|_| Ok(String::new()), &str::to_owned).unwrap();
         let there = pb::Spec::from(spec.clone());
         assert_eq!(Spec::try_from(there).unwrap(), spec);
+    }
+
+    #[test]
+    fn how_kconfig_files_are_read_survives_the_wire() {
+        let kalico = kbs_plan::recipe::builtin("kalico").unwrap().finish().unwrap();
+        for rules in [
+            kalico.kconfig.unwrap(),
+            KconfigRules {
+                configure: Configurer::Project,
+                root: "a".to_owned(),
+                dialect: DialectName::Conf,
+                header_off: HeaderOffName::Left,
+                prefix: "A_".to_owned(),
+                paths: Vec::new(),
+                env: [("B".to_owned(), "c".to_owned())].into(),
+                generated: [].into(),
+            },
+        ] {
+            let there = pb::KconfigRules::from(rules.clone());
+            assert_eq!(KconfigRules::try_from(there).unwrap(), rules);
+        }
+        assert!(KconfigRules::try_from(pb::KconfigRules::default()).is_err());
     }
 
     #[test]

@@ -68,8 +68,8 @@ pub use policy::{Candidate, Decision, Holder, Item, Policy, Reason, decide};
 pub use removal::Removed;
 pub use roots::{Root, RootKind, RootState};
 pub use row::{
-    Ending, FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts, OutputRecord, OutputRow,
-    Phase, RowError, StoredAs, Usage, UsageSample,
+    ConfigDifference, Ending, FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts,
+    OutputRecord, OutputRow, Phase, RowError, StoredAs, Usage, UsageSample,
 };
 pub use search::Found;
 pub use sources::{SourceEntry, SourceError, SourceKind};

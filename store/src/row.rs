@@ -79,6 +79,17 @@ pub struct LogFacts {
     pub digest: BlobId,
 }
 
+/// A symbol that a build's own configuration has otherwise than the one it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigDifference {
+    /// The symbol, without prefix.
+    pub symbol: String,
+    /// Its value as given, spelled as in a configuration; `None` where it was not there.
+    pub given: Option<String>,
+    /// Its value after the build.
+    pub built: Option<String>,
+}
+
 /// What the builder knows about an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputRecord {
@@ -113,6 +124,9 @@ pub struct OutputRecord {
     pub usage: Usage,
     /// What a person should know about the build.
     pub warnings: Vec<String>,
+    /// Where the tree's own configuration after the build was not the one it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_differences: Vec<ConfigDifference>,
     /// What machines should know, such as `degraded sandbox`.
     pub marks: BTreeSet<String>,
 }

@@ -32,8 +32,9 @@ pub fn remove_tree(top: &Path) -> io::Result<()> {
 pub(crate) fn empty_tree(top: &Path) -> io::Result<()> {
     unlock(top)?;
     let dir = openat(CWD, top, DIRECTORY, Mode::empty())?;
-    empty_shallow(dir, DEPTH_MAX)?;
-    // What was too deep is left.
+    if empty_shallow(dir, DEPTH_MAX)? == Left::Nothing {
+        return Ok(());
+    }
     let mut free_name = FreeName { top: top.to_owned(), next: 0 };
     loop {
         let mut is_empty = true;
@@ -58,8 +59,16 @@ const DEPTH_MAX: u32 = 32;
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// What a removal could not reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Something,
+}
+
 /// Removes everything in an open directory that lies so many levels below it and no more.
-fn empty_shallow(dir: OwnedFd, levels: u32) -> io::Result<()> {
+fn empty_shallow(dir: OwnedFd, levels: u32) -> io::Result<Left> {
+    let mut left = Left::Nothing;
     let mut entries = Dir::new(dir)?;
     while let Some(entry) = entries.read() {
         let entry = entry?;
@@ -77,17 +86,21 @@ fn empty_shallow(dir: OwnedFd, levels: u32) -> io::Result<()> {
         };
         if !is_dir {
             unlinkat(dir, name, AtFlags::empty())?;
-        } else if levels > 0 {
+        } else if levels == 0 {
+            left = Left::Something;
+        } else {
             chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
+            // What is left there, the removal of the directory tells.
             empty_shallow(openat(dir, name, DIRECTORY, Mode::empty())?, levels - 1)?;
             match unlinkat(dir, name, AtFlags::REMOVEDIR) {
+                Ok(()) => {}
                 // It is deeper than that.
-                Ok(()) | Err(Errno::NOTEMPTY) => {}
+                Err(Errno::NOTEMPTY) => left = Left::Something,
                 Err(error) => return Err(error.into()),
             }
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Empties `dir`: files go, directories move to the top.

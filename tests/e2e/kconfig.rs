@@ -147,6 +147,39 @@ fn drift_is_refused_whoever_normalises() {
 }
 
 #[test]
+fn a_project_whose_own_tool_decides_otherwise_is_told_of_with_the_symbols() {
+    let (lab, repo) = (Lab::new(), fx());
+    let script = read(repo.path().join("scripts/olddefconfig"));
+    repo.write("scripts/olddefconfig", format!("{script}\necho CONFIG_SLEEP=7 >>\"$config\"\n"));
+    let makefile = read(repo.path().join("Makefile"));
+    repo.write(
+        "Makefile",
+        format!("{makefile}\nall: again\nagain: out/fx.txt\n\tsh scripts/olddefconfig\n"),
+    );
+    repo.commit("a tool with a mind of its own");
+    let answer = lab.realize(&by_kbs(&repo), &["--json", "--log"]).done();
+    let told = answer.notices("config-differs");
+    assert_eq!(told[0], "CONFIG_SLEEP: kbs decided 0, the build's own .config says 7", "{told:?}");
+    assert!(told[1].contains("[recipe.kconfig] configure = \"project\""), "{told:?}");
+    let events = answer.events();
+    let notice = events.iter().find(|event| event["kind"] == "config-differs").unwrap();
+    assert_eq!(notice["symbols"], serde_json::json!(["SLEEP"]));
+    let key = answer.output().key;
+    let shown = lab.run(["show", &key, "--json"]).done().json();
+    let difference = serde_json::json!([{ "symbol": "SLEEP", "given": "0", "built": "7" }]);
+    assert_eq!(shown["config_differences"], difference, "{shown}");
+    let shown = lab.run(["show", &key]).done().out;
+    assert!(shown.contains("CONFIG_SLEEP: kbs decided 0"), "{shown}");
+    let line = "kbs: CONFIG_SLEEP: kbs decided 0";
+    assert!(lab.run(["log", &key]).done().out.contains(line) && answer.log().contains(line));
+    // Where its own tool normalises, it is the build that changes nothing.
+    let own = lab.realize(&FxSpec::new(&repo), &["--json"]).done();
+    assert!(own.notices("config-differs").is_empty() && own.notices("dirty-config").is_empty());
+    let shown = lab.run(["show", &own.output().key, "--json"]).done().json();
+    assert!(shown["config_differences"].is_null(), "{shown}");
+}
+
+#[test]
 fn a_project_below_a_directory_with_generated_files_and_a_prefix_of_its_own() {
     let (lab, repo) = (Lab::new(), Repo::new());
     fx_in(&repo, "fw/");
@@ -168,4 +201,80 @@ fn a_project_below_a_directory_with_generated_files_and_a_prefix_of_its_own() {
     lab.run(["plan".as_ref(), lab.write(&wrong).as_os_str()])
         .done()
         .telling(&["FX_SLEEP: asked 5000, is 0"]);
+}
+
+/// Runs `kbs config` on the Kconfig files of a spec.
+fn kbs_config(lab: &Lab, spec: &FxSpec, words: &[&str]) -> Answer {
+    let path = lab.write(spec);
+    lab.run([&["config"], words, &["--spec", path.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn a_client_works_on_the_configuration_of_a_spec_as_the_daemon_would() {
+    let (lab, repo) = (Lab::new(), fx_that_moved_on());
+    let old = by_kbs(&repo)
+        .rev("v2.0")
+        .config_table("inline = 'CONFIG_MACH_FX1000=y'\nset = { NAME = 'me' }");
+    let normalised = kbs_config(&lab, &old, &["normalise"]).done();
+    assert_eq!(kbs_config(&lab, &old, &["get", "NAME"]).done().out, "me\n");
+    assert_eq!(kbs_config(&lab, &old, &["min"]).done().out, "CONFIG_NAME=\"me\"\n");
+    // The files are those of the commit; a file of one's own takes the place of the spec's text.
+    kbs_config(&lab, &old.clone().rev("main"), &["get", "MACH_FX1000"]).left(2);
+    let own = lab.dir().join("own.config");
+    std::fs::write(&own, "CONFIG_NAME=\"own\"\n").unwrap();
+    let got = kbs_config(&lab, &old, &["get", "NAME", own.to_str().unwrap()]).done();
+    assert_eq!(got.out, "own\n");
+    // No toolchain was needed for any of this.
+    assert_eq!(lab.run(["store", "stat", "--json"]).done().json()["images"], 0);
+    let lines = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("CONFIG_") || line.ends_with(" is not set"))
+            .map(|line| format!("{line}\n"))
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    assert_eq!(lines(&normalised.out), config(&lab, &old));
+}
+
+#[test]
+fn generated_files_a_directory_and_a_defconfig_reach_the_client() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    fx_in(&repo, "fw/");
+    let kconfig = read(repo.path().join("fw/Kconfig"));
+    repo.write("fw/Kconfig", format!("{kconfig}\nsource \"made/Kconfig\"\n"));
+    repo.write("fw/more/a/Kconfig", "config MORE_A\n\tbool\n\tdefault $(ASKED)\n");
+    repo.commit("fx below a directory");
+    let spec = by_kbs(&repo).config_table("defconfig = 'a'\nset = { SLEEP = 2 }").toml(
+        "generated = { 'made/Kconfig' = 'source \"more/*/Kconfig\"' }\n\
+         [recipe.build]\nsubdir = 'fw'\n[env]\nASKED = 'y'",
+    );
+    let spec = spec
+        .edit("[recipe.build]\nenv-allowed = [\"FX_*\", \"KCFLAGS\"]\n", "")
+        .edit("subdir = 'fw'", "subdir = 'fw'\nenv-allowed = ['ASKED']")
+        .edit("[\"configs/{}\", ", "[\"fw/configs/{}\", \"fw/configs/{}_defconfig\", ");
+    let get = |symbol: &str| kbs_config(&lab, &spec, &["get", symbol]).done().out;
+    assert_eq!([get("NAME"), get("SLEEP"), get("CONFIG_MORE_A")], ["a\n", "2\n", "y\n"]);
+}
+
+#[test]
+fn a_client_reads_the_files_of_a_source_at_a_ref() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    repo.write("src/Kconfig", "config A\n\tint \"A\"\n\tdefault 1\n").commit("one");
+    repo.tag("v1");
+    repo.write("src/Kconfig", "config A\n\tint \"A\"\n\tdefault 2\n").commit("two");
+    lab.run(["source", "add", "klipper", repo.url()]).done();
+    lab.run(["source", "add", "mine", repo.url()]).done();
+    let get = |more: &[&str]| lab.run([&["config", "get", "A"], more].concat());
+    assert_eq!(get(&["--project", "klipper", "--ref", "v1"]).done().out, "1\n");
+    assert_eq!(get(&["--project", "klipper", "--ref", "main"]).done().out, "2\n");
+    let kalico = ["--project", "klipper", "--ref", "main", "--recipe", "kalico"];
+    assert_eq!(get(&kalico).done().out, "2\n");
+    get(&["--project", "mine", "--ref", "v1"]).left(2).telling(&["--recipe"]);
+    get(&["--project", "klipper", "--ref", "v9"]).left(2).telling(&["v9"]);
+    get(&["--project", "klipper"]).left(2);
+    let make = ["--project", "klipper", "--ref", "v1", "--recipe", "make"];
+    get(&make).left(2).telling(&["make", "[recipe.kconfig]"]);
+    repo.write("src/Kconfig", "config A\n\tnonsense\n").commit("three");
+    let broken = get(&["--project", "klipper", "--ref", "main"]).left(1);
+    broken.telling(&["src/Kconfig:2:"]);
 }

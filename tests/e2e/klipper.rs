@@ -98,3 +98,29 @@ fn heavy_a_configuration_of_an_older_klipper_for_a_pico_does_not_become_another_
     ]);
     assert!(lab.ls(&[]).is_empty());
 }
+
+#[test]
+fn heavy_kbs_and_klipper_make_the_same_of_every_configuration_of_its_tests() {
+    let Some(git) = clone() else { return };
+    let lab = Lab::new();
+    let mut listing = Command::new("git");
+    listing.args(["-c", "safe.directory=*", "-C", &git]).args(["ls-tree", "--name-only"]);
+    let listed = answer(listing.args(["HEAD", "test/configs/"])).done().out;
+    let names: Vec<_> = listed
+        .lines()
+        .filter_map(|path| path.strip_prefix("test/configs/")?.strip_suffix(".config"))
+        .collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let normalised = |by: &str| {
+            let spec = lab.write_text(&format!(
+                "[project]\nrecipe = 'klipper'\ngit = '{git}'\nrev = 'HEAD'\n\
+                 [config]\ndefconfig = '{name}'\n[recipe.kconfig]\nconfigure = '{by}'\n"
+            ));
+            lab.run(["plan".as_ref(), spec.as_os_str(), "--show-config".as_ref()]).done().out
+        };
+        let kbs = normalised("kbs");
+        assert!(kbs.contains("CONFIG_BOARD_DIRECTORY="), "{name}: {kbs}");
+        assert_eq!(kbs, normalised("project"), "{name}");
+    }
+}

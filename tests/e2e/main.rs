@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests, which end where they are surprised")]
 
+mod checkout;
 mod client;
 mod collected;
 mod config;
@@ -19,6 +20,7 @@ mod klipper;
 mod lab;
 mod lifetime;
 mod looked_up;
+mod menuconfig;
 mod operator;
 mod place;
 mod plain;

@@ -46,8 +46,8 @@ pub(crate) enum Command {
     Source(source::SourceArgs),
     Image(image::ImageArgs),
     Recipe(recipe::RecipeArgs),
-    Config(config::ConfigArgs),
-    Menuconfig(menuconfig::MenuconfigArgs),
+    Config(Box<config::ConfigArgs>),
+    Menuconfig(Box<menuconfig::MenuconfigArgs>),
     Daemon(daemon::DaemonArgs),
     Doctor(doctor::DoctorArgs),
     Completion(completion::CompletionArgs),
@@ -91,10 +91,14 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
     let Args { global, command } = args;
     match command {
         Command::Recipe(args) => recipe::run(&args, ui).map(ExitCode::from),
-        Command::Config(args) => config::run(args, ui).map(ExitCode::from),
+        Command::Config(args) if !args.asks_a_daemon() => {
+            config::run(*args, ui).map(ExitCode::from)
+        }
         Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
         Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
-        Command::Menuconfig(args) => menuconfig::run(&args, &global, env, ui).map(ExitCode::from),
+        Command::Menuconfig(args) if !args.asks_a_daemon() => {
+            menuconfig::run(&args, &global, env, ui).map(ExitCode::from)
+        }
         Command::Daemon(daemon::DaemonArgs { command: daemon::DaemonCommand::Run(args) }) => {
             daemon::serve(args, &global, env)
         }
@@ -134,11 +138,15 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Image(args) => image::run(args, session).await,
             Command::Doctor(args) => doctor::run(args, session).await,
             Command::Daemon(args) => daemon::run(args, session).await,
-            Command::Recipe(_)
-            | Command::Config(_)
-            | Command::Menuconfig(_)
-            | Command::Completion(_)
-            | Command::Man(_) => {
+            Command::Config(args) => {
+                args.fetch(session).await?;
+                config::run(*args, session.ui)
+            }
+            Command::Menuconfig(mut args) => {
+                args.fetch(session).await?;
+                menuconfig::run(&args, global, env, session.ui)
+            }
+            Command::Recipe(_) | Command::Completion(_) | Command::Man(_) => {
                 unreachable!("these ask no daemon")
             }
         }

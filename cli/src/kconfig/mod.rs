@@ -1,5 +1,6 @@
 //! A project's Kconfig files on disk: which ones, how to read them, and what is wrong with them.
 
+mod commit;
 mod files;
 mod shell;
 mod snippet;
@@ -7,6 +8,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -18,7 +20,9 @@ use kbs_plan::recipe::{Recipe, RecipePatch, builtin, builtin_text};
 
 pub(crate) use text::{ConfigText, write_config};
 
+use crate::cmd::Session;
 use crate::error::CliError;
+use commit::{CommitArgs, Fetched};
 use files::TreeFiles;
 use shell::TreeShell;
 
@@ -44,6 +48,10 @@ pub(crate) struct TreeArgs {
     /// Run the commands that the files ask for, unconfined: only for a tree that you trust
     #[arg(long)]
     run_shell: bool,
+    #[command(flatten)]
+    commit: CommitArgs,
+    #[arg(skip)]
+    fetched: OnceLock<Fetched>,
 }
 
 /// A tool that reads Kconfig files.
@@ -68,6 +76,7 @@ impl From<DialectChoice> for Dialect {
 }
 
 /// How to read a project's Kconfig files.
+#[derive(Debug)]
 struct Rules {
     root: String,
     dialect: Dialect,
@@ -78,9 +87,52 @@ struct Rules {
 }
 
 impl TreeArgs {
+    /// Whether the files are those of a commit, which a daemon has.
+    pub(crate) fn asks_a_daemon(&self) -> bool {
+        self.commit.is_given()
+    }
+
+    /// Gets the files from the daemon where they are those of a commit.
+    ///
+    /// # Errors
+    /// A wrong spec, or what the daemon answered.
+    pub(crate) async fn fetch(&self, session: &mut Session<'_>) -> Result<(), CliError> {
+        if self.asks_a_daemon() {
+            let fetched = self.commit.fetch(self.recipe.as_deref(), session).await?;
+            self.fetched.get_or_init(|| fetched);
+        }
+        Ok(())
+    }
+
+    /// Reads the configuration at `path`, and without one what the spec asks for, if there is one.
+    ///
+    /// # Errors
+    /// As [`ConfigText::read`].
+    pub(crate) fn config(&self, path: Option<&PathBuf>) -> Result<Option<ConfigText>, CliError> {
+        match (path, self.fetched.get()) {
+            (None, Some(fetched)) => Ok(Some(fetched.config())),
+            (path, _) => path.map(|path| ConfigText::read(path)).transpose(),
+        }
+    }
+
     /// Where the project's own tool keeps its configuration.
     pub(crate) fn dotconfig(&self) -> PathBuf {
         self.tree.join(".config")
+    }
+
+    /// The spec whose commit it is.
+    pub(crate) fn spec(&self) -> Option<&Path> {
+        self.commit.spec.as_deref()
+    }
+
+    /// The source whose commit it is.
+    pub(crate) fn project(&self) -> Option<&str> {
+        self.commit.project.as_deref()
+    }
+
+    /// Takes the files of the commit of the spec at `path`.
+    pub(crate) fn take_spec(&mut self, path: PathBuf) {
+        self.commit.spec = Some(path);
     }
 
     /// Reads the files.
@@ -88,6 +140,9 @@ impl TreeArgs {
     /// # Errors
     /// A wrong option, a tree that cannot be opened, or files that are no Kconfig: with the line.
     pub(crate) fn load(&self) -> Result<Kconfig, CliError> {
+        if let Some(fetched) = self.fetched.get() {
+            return fetched.load();
+        }
         let dir = open(&self.tree)?;
         let Rules { root, dialect, prefix, env, generated, subdir } = self.rules(&dir)?;
         let (dir, path) = match subdir {
@@ -196,6 +251,16 @@ fn of_recipe(name: &str) -> Result<Rules, CliError> {
         let text = format!("the recipe {name} does not say where Kconfig files are");
         return Err(CliError::new(Class::User, text).with_help("give --dialect and --root instead"));
     };
+    of_rules(name, rules, env, build.subdir)
+}
+
+/// The rules of the recipe `name`.
+fn of_rules(
+    name: &str,
+    rules: KconfigRules,
+    env: BTreeMap<String, String>,
+    subdir: Option<String>,
+) -> Result<Rules, CliError> {
     let KconfigRules {
         configure: _,
         root,
@@ -218,5 +283,5 @@ fn of_recipe(name: &str) -> Result<Rules, CliError> {
         CliError::request(format!("the recipe {name} has a wrong prefix"), &error)
     })?;
     let dialect = Dialect { header_off, ..dialect };
-    Ok(Rules { root, dialect, prefix, env, generated, subdir: build.subdir })
+    Ok(Rules { root, dialect, prefix, env, generated, subdir })
 }

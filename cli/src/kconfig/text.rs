@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kbs_kconfig::TEXT_MAX_B;
 
@@ -34,14 +34,6 @@ impl ConfigText {
                 Err(CliError::request(format!("cannot read the configuration {name}"), &error))
             }
         }
-    }
-
-    /// Reads `path`, and nothing for none.
-    ///
-    /// # Errors
-    /// As [`ConfigText::read`].
-    pub(crate) fn read_or_defaults(path: Option<&PathBuf>) -> Result<Option<Self>, CliError> {
-        path.map(|path| Self::read(path)).transpose()
     }
 }
 

@@ -19,5 +19,5 @@ mod tests;
 pub(crate) use disk::Disk;
 pub(crate) use screen::{Left, Mouse, sit};
 pub(crate) use script::{Script, run as run_script};
-pub(crate) use state::{Origin, State};
+pub(crate) use state::{Form, Origin, State};
 pub(crate) use view::Theme;

@@ -25,8 +25,19 @@ pub(crate) struct Origin {
     pub(crate) text: Option<String>,
     /// What somebody should know about it from the start.
     pub(crate) note: Option<String>,
-    /// Whether several lines tell where it goes: a spec's own words, which nobody rewrites.
+    /// What to call it.
     pub(crate) label: String,
+    /// What the file is expected to be.
+    pub(crate) form: Form,
+}
+
+/// What a file is expected to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Whole, as the project's tool writes it.
+    Whole,
+    /// Whatever somebody wrote: a few lines may be all.
+    Any,
 }
 
 /// What the lower or right part of the screen tells.
@@ -134,6 +145,7 @@ pub(crate) struct State<'k> {
     pub(super) is_stale: bool,
     pub(super) path: PathBuf,
     pub(super) label: String,
+    pub(super) form: Form,
     /// Never empty.
     pub(super) levels: Vec<Level>,
     pub(super) rows: Vec<Row>,
@@ -165,14 +177,14 @@ impl std::fmt::Debug for State<'_> {
 impl<'k> State<'k> {
     /// Stands at the top of the menu of `kconfig`, with what `origin` has.
     pub(crate) fn new(kconfig: &'k Kconfig, origin: Origin) -> Self {
-        let Origin { path, text, note, label } = origin;
+        let Origin { path, text, note, label, form } = origin;
         let menu = Menu::of(kconfig);
         let mut now = kconfig.evaluate();
         let mut notice = note;
         let mut is_stale = false;
         if let Some(text) = &text {
             notice = notice.or(told_unset(now.load(text).len(), &path));
-            is_stale = now.to_dotconfig() != *text;
+            is_stale = form == Form::Whole && now.to_dotconfig() != *text;
         }
         let top = Level { id: menu.root(), cursor: 0, top: 0 };
         let mut state = Self {
@@ -184,6 +196,7 @@ impl<'k> State<'k> {
             is_stale,
             path,
             label,
+            form,
             levels: vec![top],
             rows: Vec::new(),
             listing: Listing::Shown,

@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use super::event::{Effect, Event, Then, What, Writing};
-use super::state::{Mode, Origin, State};
+use super::state::{Form, Mode, Origin, State};
 use super::view::{Theme, draw};
 
 const PROJECT: &str = r#"
@@ -58,8 +58,13 @@ fn kconfig() -> Kconfig {
 }
 
 fn origin(text: Option<&str>) -> Origin {
-    let path = PathBuf::from(".config");
-    Origin { path, text: text.map(str::to_owned), note: None, label: ".config".to_owned() }
+    Origin {
+        path: PathBuf::from(".config"),
+        text: text.map(str::to_owned),
+        note: None,
+        label: ".config".to_owned(),
+        form: Form::Whole,
+    }
 }
 
 fn begin(kconfig: &Kconfig) -> State<'_> {
@@ -307,6 +312,15 @@ fn a_file_of_another_kind_is_told_and_can_be_saved() {
     assert!(screen_of(&mut state, 80, 24).contains("Save it?"));
     let mut new = State::new(&kconfig, origin(None));
     assert_eq!(press(&mut new, "q"), [Effect::Leave]);
+}
+
+#[test]
+fn a_few_lines_of_a_spec_are_no_mistake() {
+    let kconfig = kconfig();
+    let few = Origin { form: Form::Any, ..origin(Some("CONFIG_SLEEP=5\n")) };
+    let mut state = State::new(&kconfig, few);
+    assert!(!screen_of(&mut state, 80, 24).contains("not as the project's tool"));
+    assert_eq!(press(&mut state, "q"), [Effect::Leave]);
 }
 
 #[test]

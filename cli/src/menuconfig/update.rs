@@ -10,7 +10,7 @@ use ratatui::crossterm::event::{
 use super::edit::Line;
 use super::event::{Effect, Event, Then, What, Writing};
 use super::search::Search;
-use super::state::{Edit, Level, Mode, Pane, PathFor, Reading, State, told_unset};
+use super::state::{Edit, Form, Level, Mode, Pane, PathFor, Reading, State, told_unset};
 use super::view::layout::hit;
 
 impl State<'_> {
@@ -412,7 +412,8 @@ impl State<'_> {
                 self.tell(told.unwrap_or_else(|| format!("loaded {}", path.display())));
                 if path == self.path {
                     self.saved = self.now.clone();
-                    self.is_stale = self.now.to_dotconfig() != text;
+                    let is_whole = self.now.to_dotconfig() == text;
+                    self.is_stale = self.form == Form::Whole && !is_whole;
                 }
                 self.refresh();
             }

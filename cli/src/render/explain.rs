@@ -78,9 +78,10 @@ fn default(default: &DefaultSeen) -> String {
     let DefaultSeen { at, value, condition, because } = default;
     let condition = condition.as_ref().map(|text| format!(" if {}", cut(text)));
     let facts: Vec<_> = because.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let facts: Vec<_> = facts.iter().map(String::as_str).collect();
     let facts = match facts.len() {
         0 => String::new(),
-        _ => format!(", for {}", facts.join(", ")),
+        _ => format!(", for {}", several(&facts)),
     };
     let condition = condition.unwrap_or_default();
     format!("default {}{condition} ({}){facts}", cut(value), line(at))
@@ -247,15 +248,13 @@ fn needed_value(needed: &NeededValue) -> String {
             }
         }
     };
+    let names: Vec<_> = through.iter().map(String::as_str).collect();
     match standing {
         Standing::Settable => text,
         Standing::Hidden => format!("{text} [hidden itself]"),
-        Standing::Selected => format!("{text} [selected by others]"),
         Standing::Derived if through.is_empty() => format!("{text} [nobody is asked for it]"),
-        Standing::Derived => {
-            let names: Vec<_> = through.iter().map(String::as_str).collect();
-            format!("{text} [{} can select it]", several(&names))
-        }
+        Standing::Derived => format!("{text} [{} can select it]", several(&names)),
+        Standing::Selected => format!("{text} [selected by {}]", several(&names)),
         Standing::Undefined => format!("{text} [defined nowhere]"),
     }
 }

@@ -26,8 +26,12 @@ pub(crate) fn phase(phase: &pb::Phase) -> Value {
 
 /// Something a person should know.
 pub(crate) fn notice(notice: &pb::Notice) -> Value {
-    let pb::Notice { kind, text } = notice;
-    json!({ "event": "notice", "kind": kind, "text": text })
+    let pb::Notice { kind, text, symbols } = notice;
+    let mut event = json!({ "event": "notice", "kind": kind, "text": text });
+    if !symbols.is_empty() {
+        event["symbols"] = json!(symbols);
+    }
+    event
 }
 
 /// One line of a build's log.

@@ -79,7 +79,7 @@ impl Progress {
         if ui.format == Format::Json {
             return ui.event(&json::notice(notice));
         }
-        let pb::Notice { kind, text } = notice;
+        let pb::Notice { kind, text, symbols: _ } = notice;
         if kind == "progress" {
             if ui.is_live() {
                 self.last_line.clone_from(text);

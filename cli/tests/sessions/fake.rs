@@ -273,6 +273,7 @@ impl Service {
 
 #[tonic::async_trait]
 impl pb::builds_server::Builds for Service {
+    type KconfigStream = Items<pb::Event>;
     type PlanStream = Items<pb::Event>;
     type RealizeStream = Items<pb::Event>;
     type LogStream = Items<pb::LogChunk>;
@@ -280,6 +281,10 @@ impl pb::builds_server::Builds for Service {
     type ShellStream = Items<pb::ShellOutput>;
 
     async fn plan(&self, _: Request<pb::PlanRequest>) -> Reply<Self::PlanStream> {
+        Ok(Response::new(self.events()))
+    }
+
+    async fn kconfig(&self, _: Request<pb::KconfigRequest>) -> Reply<Self::KconfigStream> {
         Ok(Response::new(self.events()))
     }
 

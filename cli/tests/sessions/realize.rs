@@ -11,7 +11,7 @@ use kbs_proto::{pb, status};
 use crate::fake::{Fake, KEY, Script, Then, ended, output, phase, run};
 
 fn notice(kind: &str, text: &str) -> Event {
-    Event::Notice(pb::Notice { kind: kind.to_owned(), text: text.to_owned() })
+    Event::Notice(pb::Notice { kind: kind.to_owned(), text: text.to_owned(), symbols: Vec::new() })
 }
 
 fn log(text: &str) -> Event {

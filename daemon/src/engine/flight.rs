@@ -135,7 +135,17 @@ impl Flight {
 
     /// Tells every waiter something a person should know.
     pub(crate) fn notice(&self, kind: &'static str, text: impl Into<String>) {
-        self.tell(Happening::Notice { kind, text: text.into() });
+        self.notice_of(kind, text, Vec::new());
+    }
+
+    /// As [`Flight::notice`], about symbols of the configuration.
+    pub(crate) fn notice_of(
+        &self,
+        kind: &'static str,
+        text: impl Into<String>,
+        symbols: Vec<String>,
+    ) {
+        self.tell(Happening::Notice { kind, text: text.into(), symbols });
     }
 
     /// Runs `work` as a phase that every waiter sees, and returns how long it took, too.

@@ -35,6 +35,8 @@ pub(crate) enum Happening {
         kind: &'static str,
         /// The text.
         text: String,
+        /// Symbols that it is about, without prefix.
+        symbols: Vec<String>,
     },
     /// What the running build holds.
     Sample(Sample),
@@ -184,7 +186,7 @@ impl Watch {
 
     /// Tells something a person should know.
     pub(crate) fn notice(&self, kind: &'static str, text: impl Into<String>) {
-        self.tell(Happening::Notice { kind, text: text.into() });
+        self.tell(Happening::Notice { kind, text: text.into(), symbols: Vec::new() });
     }
 
     /// Has `job` killed when the request is withdrawn; a later job takes its place.
@@ -198,7 +200,11 @@ impl Watch {
     /// Tells how far something has come, unless the client is behind: progress may be missed, and
     /// nobody who holds a lock may wait for a client.
     pub(crate) fn progress(&self, text: impl Into<String>) {
-        self.glimpse(Happening::Notice { kind: "progress", text: text.into() });
+        self.glimpse(Happening::Notice {
+            kind: "progress",
+            text: text.into(),
+            symbols: Vec::new(),
+        });
     }
 
     /// Tells what happened, unless the client is behind.

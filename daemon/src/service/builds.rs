@@ -22,6 +22,7 @@ use crate::engine::flight::LogCursor;
 use crate::engine::outcome::Outcome;
 use crate::engine::{Engine, now_unix_s, tasks};
 use crate::problem::{EngineError, Problem};
+use crate::stages::handed;
 use crate::stages::realize::{self, Reuse, Wish};
 
 /// The service.
@@ -124,6 +125,19 @@ impl Builds for Service {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    type KconfigStream = Answer<pb::Event>;
+    async fn kconfig(
+        &self,
+        request: Request<pb::KconfigRequest>,
+    ) -> Result<Response<Self::KconfigStream>, Status> {
+        let pb::KconfigRequest { spec } = request.into_inner();
+        let spec = decode(spec)?;
+        let running =
+            tasks::request(&self.0, move |engine, watch| handed::hand(engine, &spec, watch));
+        let last = |handed| vec![encode::kconfig(handed)];
+        Ok(Response::new(stream::of(running, encode::event, last)))
     }
 
     type ShellStream = Answer<pb::ShellOutput>;

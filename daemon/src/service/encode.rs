@@ -8,6 +8,8 @@ use crate::engine::Engine;
 use crate::engine::outcome::{Difference, Failure, Outcome};
 use crate::engine::watch::Happening;
 use crate::problem::Problem;
+use crate::stages::handed::Handed;
+use crate::stages::kconfig::KconfigFile;
 
 fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
@@ -24,8 +26,8 @@ pub(crate) fn event(happening: Happening) -> Option<pb::Event> {
             detail: String::new(),
             took_ms: Some(millis(took)),
         }),
-        Happening::Notice { kind, text } => {
-            pb::event::Event::Notice(pb::Notice { kind: kind.to_owned(), text })
+        Happening::Notice { kind, text, symbols } => {
+            pb::event::Event::Notice(pb::Notice { kind: kind.to_owned(), text, symbols })
         }
         Happening::Sample(sample) => pb::event::Event::Sample(self::sample(sample)),
         Happening::Log { offset, data } => pb::event::Event::Log(pb::LogChunk { offset, data }),
@@ -48,6 +50,25 @@ fn sample(sample: kbs_sandbox::Sample) -> pb::Sample {
         scratch_b,
         scratch_files,
     }
+}
+
+/// The Kconfig files of a commit as an event.
+pub(crate) fn kconfig(handed: Handed) -> pb::Event {
+    let Handed { project, commit, version, rules, env, files, config } = handed;
+    let file = |KconfigFile { path, text }: KconfigFile| pb::KconfigFile {
+        path: path.as_ref().to_owned(),
+        text,
+    };
+    let tree = pb::KconfigTree {
+        project,
+        commit,
+        version,
+        rules: Some(rules.into()),
+        env: env.into_iter().collect(),
+        files: files.into_iter().map(file).collect(),
+        config,
+    };
+    pb::Event { event: Some(pb::event::Event::Kconfig(tree)) }
 }
 
 /// The end of a request as an event.

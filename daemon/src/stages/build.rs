@@ -2,22 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kbs_kconfig::Prefix;
 use kbs_plan::derivation::Derivation;
 use kbs_plan::id::{BuildKey, ContentKey};
+use kbs_plan::kconfig::Configurer;
 use kbs_sandbox::{
     Accounting, Finished, JailFile, JailPath, JailSpec, Sample, Scratch, Step, Wall,
 };
 use kbs_source::Selection;
 use kbs_store::{
-    FailureRecord, Ingested, LogFile, OutputRecord, OutputRow, Phase, Usage, UsageSample,
+    ConfigDifference, FailureRecord, Ingested, LogFile, LogWriter, OutputRecord, OutputRow, Phase,
+    Usage, UsageSample,
 };
 
 use super::collect::{self, Collected, Unfit};
+use super::compared::{self, Compared};
 use super::image::{self, Toolchain};
 use super::ingest::Source;
 use super::jail::{self, Tail};
@@ -50,6 +52,8 @@ pub(crate) struct Order {
     pub(crate) config: Option<String>,
     /// What its symbols begin with.
     pub(crate) prefix: Prefix,
+    /// Who normalised it.
+    pub(crate) by: Configurer,
     /// The ref as asked.
     pub(crate) asked_ref: String,
     pub(crate) limits: Decided,
@@ -66,7 +70,14 @@ pub(crate) struct Order {
 /// What came out of the jail.
 pub(crate) enum Made {
     /// Artifacts, ingested.
-    Artifacts { tree: Ingested, log: LogFile, usage: Usage, phases: Vec<Phase>, notes: Vec<String> },
+    Artifacts {
+        tree: Ingested,
+        log: LogFile,
+        usage: Usage,
+        phases: Vec<Phase>,
+        notes: Vec<String>,
+        config_differences: Vec<ConfigDifference>,
+    },
     /// A failure, with the log.
     Failed { failure: Failure, log: LogFile, phases: Vec<Phase> },
 }
@@ -78,10 +89,11 @@ pub(crate) fn build(
     order: &Order,
 ) -> Result<Outcome, Problem> {
     match make(engine, flight, order)? {
-        Made::Artifacts { tree, log, usage, phases, notes } => {
+        Made::Artifacts { tree, log, usage, phases, notes, config_differences } => {
             let (mut row, _) = flight.phase("store", "", || {
                 let mut record = record(order, phases.clone(), usage.clone());
                 record.warnings.extend(notes);
+                record.config_differences = config_differences;
                 Ok(engine.store.commit(&record, &tree, Some(log))?)
             })?;
             // The row may be that of an earlier build; what is told is of this one.
@@ -125,7 +137,7 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
         run(engine, flight, &spec, order.limits.log_b)
     })?;
     phases.push(phase("build", took));
-    let Run { finished, log, tail, samples } = run;
+    let Run { finished, mut log, log_b, tail, samples } = run;
     if flight.is_abandoned() {
         return Err(EngineError::Withdrawn.into());
     }
@@ -149,13 +161,13 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
         verdict::judge(outcome, &spec, &jail_usage, &tail.text())?
     {
         let failure = failed(cause, text, step, &tail);
-        return Ok(Made::Failed { failure, log, phases });
+        return Ok(Made::Failed { failure, log: log.finish()?, phases });
     }
     let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
-    let mut notes = config_notes(order, &dirs.src);
-    for note in &notes {
-        flight.notice("dirty-config", note.clone());
-    }
+    let Compared { notes, differences: config_differences } = compared::compare(order, &dirs.src);
+    tell_of_config(flight, order, &notes, (&mut log, log_b))?;
+    let log = log.finish()?;
+    let mut notes: Vec<_> = notes.into_iter().map(|(note, _)| note).collect();
     let (collected, took) = flight.phase("collect", "", || {
         collect::collect(dirs, &order.derivation.collect, &order.limits, engine.store.ingest()?)
     })?;
@@ -166,12 +178,39 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
                 flight.notice("left-out", left_out.clone());
                 notes.push(left_out);
             }
-            Ok(Made::Artifacts { tree, log, usage, phases, notes })
+            Ok(Made::Artifacts { tree, log, usage, phases, notes, config_differences })
         }
         Err(Unfit { cause, text }) => {
             Ok(Made::Failed { failure: failed(cause, text, None, &tail), log, phases })
         }
     }
+}
+
+/// Tells how the configuration changed: to everybody who waits, and at the end of the log.
+fn tell_of_config(
+    flight: &Arc<Flight>,
+    order: &Order,
+    notes: &[(String, Option<String>)],
+    (log, log_b): (&mut LogWriter, u64),
+) -> Result<(), Problem> {
+    for (note, symbol) in notes {
+        flight.notice_of(compared::kind(order.by), note.clone(), symbol.iter().cloned().collect());
+    }
+    let lines: Vec<_> = notes.iter().map(|(note, _)| format!("kbs: {note}\n")).collect();
+    let lines = lines.concat();
+    if !lines.is_empty() {
+        write_log(log, lines.as_bytes())?;
+        flight.log_grew(log_b + lines.len() as u64);
+    }
+    Ok(())
+}
+
+fn write_log(log: &mut LogWriter, bytes: &[u8]) -> Result<(), EngineError> {
+    log.write_all(bytes).and_then(|()| log.flush()).map_err(|source| EngineError::Host {
+        action: "write",
+        path: "the build log".into(),
+        source,
+    })
 }
 
 fn phase(name: &str, took: Duration) -> Phase {
@@ -218,7 +257,9 @@ pub(crate) fn jail_spec(order: &Order, source: &Source, scratch: Scratch) -> Jai
 /// A jail that is over, and its log.
 struct Run {
     finished: Finished,
-    log: LogFile,
+    log: LogWriter,
+    /// Bytes that were printed.
+    log_b: u64,
     tail: Tail,
     samples: Vec<UsageSample>,
 }
@@ -237,17 +278,14 @@ fn run(engine: &Engine, flight: &Arc<Flight>, spec: &JailSpec, log_b: u64) -> Re
         },
         |bytes| {
             tail.push(bytes);
-            log.write_all(bytes).and_then(|()| log.flush()).map_err(|source| {
-                let path = "the build log".into();
-                EngineError::Host { action: "write", path, source }
-            })?;
+            write_log(&mut log, bytes)?;
             seen_b += bytes.len() as u64;
             flight.log_grew(seen_b);
             Ok(())
         },
     )?;
     let samples = thin_out(flight.samples());
-    Ok(Run { finished, log: log.finish()?, tail, samples })
+    Ok(Run { finished, log, log_b: seen_b, tail, samples })
 }
 
 /// What is kept of the samples: all of a short build, every second, fourth, … of a long one.
@@ -268,29 +306,6 @@ fn thin_out(samples: Vec<Sample>) -> Vec<UsageSample> {
                 scratch_b,
                 scratch_files,
             }
-        })
-        .collect()
-}
-
-/// How the tree's own configuration after the build differs from the one it was given.
-fn config_notes(order: &Order, src: &OwnedFd) -> Vec<String> {
-    let Some(given) = &order.config else { return Vec::new() };
-    let subdir = order.derivation.subdir.as_deref().unwrap_or("");
-    let parse =
-        |text: &str| kbs_kconfig::parse(text, ".config", &order.prefix).ok().map(|r| r.assignments);
-    let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok();
-    let Some((given, after)) = parse(given).zip(after.as_deref().and_then(parse)) else {
-        return vec!["the build left no readable .config to compare".to_owned()];
-    };
-    let value = |value: &Option<kbs_kconfig::Value>| {
-        value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)
-    };
-    kbs_kconfig::diff(&given, &after)
-        .iter()
-        .map(|difference| {
-            let (left, right) = (value(&difference.left), value(&difference.right));
-            let symbol = &difference.symbol;
-            format!("the build changed {}{symbol} from {left} to {right}", order.prefix)
         })
         .collect()
 }
@@ -318,6 +333,7 @@ fn record(order: &Order, phases: Vec<Phase>, usage: Usage) -> OutputRecord {
         phases,
         usage,
         warnings: warnings.clone(),
+        config_differences: Vec::new(),
         marks: marks(&order.without),
     }
 }
@@ -357,7 +373,8 @@ fn millis(span: Duration) -> u64 {
 pub(crate) fn alias_record(order: &Order, row: &OutputRow) -> OutputRecord {
     let record = record(order, row.record.phases.clone(), row.record.usage.clone());
     // How it was made is the other's; the store takes its marks over.
-    OutputRecord { marks: BTreeSet::new(), ..record }
+    let config_differences = row.record.config_differences.clone();
+    OutputRecord { marks: BTreeSet::new(), config_differences, ..record }
 }
 
 fn failure_record(order: &Order, failure: &Failure, phases: Vec<Phase>) -> FailureRecord {

@@ -80,6 +80,14 @@ pub(crate) fn collect(
     progress: Progress<'_>,
 ) -> Result<Collected, Problem> {
     let _turn = engine.collecting.begin();
+    let (mut litter, mut swept_b) = (0, 0);
+    if mode == Mode::TakeAndSweep {
+        // First: what nobody needs makes room for what somebody may.
+        progress("sweep", 0, 0)?;
+        let swept = engine.store.sweep()?;
+        swept_b = swept.freed_b;
+        litter = swept.things + swept.blobs + kept::sweep(engine);
+    }
     progress("list", 0, 0)?;
     let now_unix_s = now_unix_s();
     let decisions = match wanted {
@@ -92,13 +100,7 @@ pub(crate) fn collect(
     }
     let (mut removed, _needed) = take(engine, &decisions, now_unix_s, progress)?;
     forget_notes(engine)?;
-    let mut litter = 0;
-    if mode == Mode::TakeAndSweep {
-        progress("sweep", 0, 0)?;
-        let swept = engine.store.sweep()?;
-        removed.freed_b += swept.freed_b;
-        litter = swept.things + swept.blobs + kept::sweep(engine);
-    }
+    removed.freed_b += swept_b;
     Ok(Collected { decisions, removed, litter })
 }
 

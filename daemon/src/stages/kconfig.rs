@@ -18,6 +18,14 @@ use super::pin;
 use crate::engine::Engine;
 use crate::problem::{EngineError, Problem};
 
+/// A Kconfig file of a commit.
+#[derive(Debug)]
+pub(crate) struct KconfigFile {
+    /// As seen from the directory that commands run in.
+    pub(crate) path: Arc<str>,
+    pub(crate) text: Vec<u8>,
+}
+
 /// The Kconfig files of a commit, with all that decides what they mean.
 pub(crate) struct KconfigTree<'a> {
     engine: &'a Engine,
@@ -95,7 +103,7 @@ impl<'a> KconfigTree<'a> {
             source,
         })?;
         let kconfig = Arc::new(kconfig.with_prefix(prefix));
-        let text_b = self.texts(&kconfig)?.iter().map(Vec::len).sum();
+        let text_b = self.texts(&kconfig)?.iter().map(|file| file.text.len()).sum();
         known.put(self.key, Arc::clone(&kconfig), text_b);
         Ok(kconfig)
     }
@@ -119,18 +127,18 @@ impl<'a> KconfigTree<'a> {
         let texts = self.texts(&*self.load()?)?;
         Ok(texts
             .iter()
-            .flat_map(|text| kbs_kconfig::defined_symbols(&String::from_utf8_lossy(text)))
+            .flat_map(|file| kbs_kconfig::defined_symbols(&String::from_utf8_lossy(&file.text)))
             .collect())
     }
 
     /// Every file that was read, each once, in the order of reading.
-    pub(crate) fn texts(&self, kconfig: &Kconfig) -> Result<Vec<Vec<u8>>, Problem> {
+    pub(crate) fn texts(&self, kconfig: &Kconfig) -> Result<Vec<KconfigFile>, Problem> {
         let files = self.files();
         let mut seen = BTreeSet::new();
         let once = kconfig.files().iter().filter(|path| seen.insert(Arc::clone(path)));
         once.map(|path| {
             let lost = || EngineError::Lost { what: "a Kconfig file that was just read" };
-            Ok(files.find(path)?.ok_or_else(lost)?)
+            Ok(KconfigFile { path: Arc::clone(path), text: files.find(path)?.ok_or_else(lost)? })
         })
         .collect()
     }

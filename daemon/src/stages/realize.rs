@@ -89,13 +89,14 @@ pub(crate) fn order(
     who: &str,
 ) -> Result<Order, Problem> {
     let selection = pin::select(engine, planned.pinned.commit, &planned.recipe)?;
-    let Planned { derivation, config, pinned: _, toolchain, recipe: _ } = planned;
+    let Planned { derivation, config, pinned: _, toolchain, recipe } = planned;
     Ok(Order {
         content: derivation.content_key(selection.id.as_bytes()),
         key: derivation.key(),
         derivation,
         selection,
         toolchain,
+        by: recipe.configurer(),
         prefix: config.as_ref().map(|config| config.prefix.clone()).unwrap_or_default(),
         warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
         config: config.map(|config| config.text),

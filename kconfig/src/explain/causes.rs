@@ -107,6 +107,12 @@ impl Facts<'_> {
         {
             return (self.member_cause(id, choice), None);
         }
+        if let Some(choice) = known.choice
+            && state.value == No
+            && self.values.choice_states[choice.index()].mode == No
+        {
+            return (Cause::NotChosen { chosen: None }, None);
+        }
         let asked = self.asked(id).filter(|_| state.visible != No);
         let (cause, value) = match asked {
             Some(asked) => {
@@ -206,7 +212,8 @@ impl Facts<'_> {
     fn default_seen(&self, id: SymbolId, used: &Property<ExprId>) -> DefaultSeen {
         let condition = self.own_condition(id, used.span);
         let mut because = self.because(used.value);
-        for fact in self.because(condition) {
+        // What the symbol depends on is part of the condition in the model.
+        for fact in self.because(condition).into_iter().chain(self.because(used.condition)) {
             if !because.contains(&fact) {
                 because.push(fact);
             }

@@ -34,8 +34,8 @@ pub struct NeededValue {
     pub must: Must,
     /// Whether a person can do something about it.
     pub standing: Standing,
-    /// Where only others decide it and it has to be on: symbols that select or imply it, in the
-    /// order of the files.
+    /// Where others decide it, in the order of the files: those that can select or imply it if it
+    /// has to be on, those that do select it if it has to be off.
     pub through: Vec<String>,
 }
 
@@ -123,13 +123,20 @@ impl Facts<'_> {
             (_, level) => (Must::AtMost(level), level),
         };
         let standing = self.standing(id, Some((target, side)));
-        let is_through = standing == Standing::Derived && side == Ordering::Greater;
+        let through = match standing {
+            Standing::Derived if side == Ordering::Greater => self.selectors(id),
+            Standing::Selected => {
+                let active = self.active(id, |known| &known.selected_by);
+                active.into_iter().map(|selection| selection.symbol).collect()
+            }
+            _ => Vec::new(),
+        };
         Need::Value(NeededValue {
             symbol: self.name(id),
             is: self.resolver.logic(id).as_str().to_owned(),
             must,
             standing,
-            through: if is_through { self.selectors(id) } else { Vec::new() },
+            through,
         })
     }
 
@@ -178,14 +185,12 @@ impl Facts<'_> {
         if symbol.nodes.is_empty() {
             return Standing::Undefined;
         }
-        if known.prompts.is_empty() {
-            return Standing::Derived;
-        }
         match target {
-            Some((target, Ordering::Greater)) if state.visible < target => Standing::Hidden,
             Some((target, Ordering::Less)) if self.resolver.floor(id) > target => {
                 Standing::Selected
             }
+            _ if known.prompts.is_empty() => Standing::Derived,
+            Some((target, Ordering::Greater)) if state.visible < target => Standing::Hidden,
             _ if state.visible == No => Standing::Hidden,
             _ => Standing::Settable,
         }

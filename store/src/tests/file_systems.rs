@@ -139,6 +139,7 @@ fn on_ext4_layers_are_shared_and_files_are_not() {
 fn in_memory_layers_are_shared_and_files_are_not() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     lives(dir.path(), false);
+    crate::remove_tree(dir.path()).unwrap();
 }
 
 #[test]

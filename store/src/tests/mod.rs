@@ -33,6 +33,13 @@ struct Lab {
     state: PathBuf,
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Outputs are read-only, which stops whoever is not root from removing them plainly.
+        drop(crate::remove_tree(&self.state));
+    }
+}
+
 impl Lab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -77,6 +84,7 @@ fn record(name: &str) -> OutputRecord {
         who: "uid 1000".to_owned(),
         phases: vec![Phase { name: "build".to_owned(), took_ms: 1200 }],
         warnings: Vec::new(),
+        config_differences: Vec::new(),
         marks: BTreeSet::new(),
     }
 }

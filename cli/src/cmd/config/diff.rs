@@ -28,7 +28,7 @@ pub(super) struct DiffArgs {
     #[arg(short, long)]
     all: bool,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config diff`.

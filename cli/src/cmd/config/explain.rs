@@ -9,7 +9,7 @@ use super::set::told;
 use super::{load, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs};
+use crate::kconfig::TreeArgs;
 use crate::render::{explain, explain_json};
 use crate::ui::{Format, Ui};
 
@@ -28,7 +28,7 @@ pub(super) struct ExplainArgs {
     #[arg(long)]
     with_help: bool,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config explain`.
@@ -38,7 +38,7 @@ pub(super) struct ExplainArgs {
 pub(super) fn run(args: &ExplainArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let ExplainArgs { symbol, file, with_help, tree } = args;
     let kconfig = tree.load()?;
-    let config = ConfigText::read_or_defaults(file.as_ref())?;
+    let config = tree.config(file.as_ref())?;
     let mut configuration = kconfig.evaluate();
     let name = load(&mut configuration, config.as_ref());
     let (symbol, value) = match symbol.split_once('=') {
@@ -75,6 +75,7 @@ fn tell(
     }
     if let (Some(consequences), Some(value)) = (consequences, value) {
         let got = explain::value_of(seen.kind, Some(&consequences.after.value));
+        let got = if got.is_empty() { "empty".to_owned() } else { got };
         let head = match (consequences.after.value == value, consequences.changes.is_empty()) {
             (true, true) => format!("set to {value}, nothing would change"),
             (true, false) => format!("set to {value}, these would change:"),

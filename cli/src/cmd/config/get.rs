@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{load, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs};
+use crate::kconfig::TreeArgs;
 use crate::render::screen::plain;
 use crate::ui::{Format, Ui};
 
@@ -21,7 +21,7 @@ pub(super) struct GetArgs {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: Option<PathBuf>,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config get`.
@@ -31,7 +31,7 @@ pub(super) struct GetArgs {
 pub(super) fn run(args: &GetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let GetArgs { symbol, file, tree } = args;
     let kconfig = tree.load()?;
-    let config = ConfigText::read_or_defaults(file.as_ref())?;
+    let config = tree.config(file.as_ref())?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     let symbol = kconfig.bare(symbol);

@@ -8,7 +8,7 @@ use kbs_kconfig::{Flaw, FlawKind};
 use super::load;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs};
+use crate::kconfig::TreeArgs;
 use crate::render::screen::plain;
 use crate::render::{explain, explain_json};
 use crate::ui::{Format, Ui};
@@ -28,7 +28,7 @@ pub(super) struct LintArgs {
     #[arg(short, long)]
     all: bool,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config lint`.
@@ -38,7 +38,7 @@ pub(super) struct LintArgs {
 pub(super) fn run(args: &LintArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let LintArgs { file, all, tree } = args;
     let kconfig = tree.load()?;
-    let config = ConfigText::read_or_defaults(file.as_ref())?;
+    let config = tree.config(file.as_ref())?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     for note in kconfig.notes() {

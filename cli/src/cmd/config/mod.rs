@@ -12,15 +12,16 @@ mod set;
 use kbs_kconfig::{Configuration, Suggestion};
 use kbs_plan::error::Class;
 
+use super::Session;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::ConfigText;
+use crate::kconfig::{ConfigText, TreeArgs};
 use crate::ui::Ui;
 
 /// Work on configurations of a source tree: normalise, change, explain and compare them
 ///
 /// Reads the Kconfig files of the tree itself, by the rules of the project's own tool, and talks
-/// to no daemon. FILE is a .config, a defconfig or a few lines of one, `-` is stdin; without FILE
+/// to no daemon unless the files are those of a spec (--spec) or a source (--project). FILE is a .config, a defconfig or a few lines of one, `-` is stdin; without FILE
 /// everything has its default. Symbols may be written with their prefix or without.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArgs {
@@ -38,6 +39,36 @@ enum ConfigCommand {
     Diff(diff::DiffArgs),
     Search(search::SearchArgs),
     Lint(lint::LintArgs),
+}
+
+impl ConfigArgs {
+    /// Whether a daemon has to be asked for the Kconfig files.
+    pub(crate) fn asks_a_daemon(&self) -> bool {
+        self.command.tree().asks_a_daemon()
+    }
+
+    /// Gets the Kconfig files where a daemon has them.
+    ///
+    /// # Errors
+    /// A wrong spec, or what the daemon answered.
+    pub(crate) async fn fetch(&self, session: &mut Session<'_>) -> Result<(), CliError> {
+        self.command.tree().fetch(session).await
+    }
+}
+
+impl ConfigCommand {
+    fn tree(&self) -> &TreeArgs {
+        match self {
+            Self::Normalise(args) => &args.common.tree,
+            Self::Min(args) => &args.common.tree,
+            Self::Set(args) => &args.tree,
+            Self::Get(args) => &args.tree,
+            Self::Explain(args) => &args.tree,
+            Self::Diff(args) => &args.tree,
+            Self::Search(args) => &args.tree,
+            Self::Lint(args) => &args.tree,
+        }
+    }
 }
 
 /// Runs `kbs config`.

@@ -8,7 +8,7 @@ use super::dropped::Losses;
 use super::load;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs, write_config};
+use crate::kconfig::{TreeArgs, write_config};
 use crate::ui::{Format, Ui};
 
 /// Print the whole .config that the project's tool would make
@@ -17,18 +17,18 @@ use crate::ui::{Format, Ui};
 #[derive(Debug, clap::Args)]
 pub(super) struct NormaliseArgs {
     #[command(flatten)]
-    common: WriteArgs,
+    pub(super) common: WriteArgs,
 }
 
 /// Print only the lines that do not follow by themselves, as savedefconfig does
 #[derive(Debug, clap::Args)]
 pub(super) struct MinArgs {
     #[command(flatten)]
-    common: WriteArgs,
+    pub(super) common: WriteArgs,
 }
 
 #[derive(Debug, clap::Args)]
-struct WriteArgs {
+pub(super) struct WriteArgs {
     /// A configuration, or `-` for stdin
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: Option<PathBuf>,
@@ -36,7 +36,7 @@ struct WriteArgs {
     #[arg(short, long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config normalise`.
@@ -65,7 +65,7 @@ enum Form {
 fn write(args: &WriteArgs, form: Form, ui: &mut Ui) -> Result<Exit, CliError> {
     let WriteArgs { file, output, tree } = args;
     let kconfig = tree.load()?;
-    let config = ConfigText::read_or_defaults(file.as_ref())?;
+    let config = tree.config(file.as_ref())?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     let text = match form {

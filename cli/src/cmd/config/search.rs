@@ -7,7 +7,7 @@ use kbs_kconfig::{FoundIn, Tristate};
 use super::load;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs};
+use crate::kconfig::TreeArgs;
 use crate::render::explain_json;
 use crate::render::table::Table;
 use crate::ui::{Format, Ui};
@@ -27,7 +27,7 @@ pub(super) struct SearchArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     max: usize,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config search`.
@@ -37,7 +37,7 @@ pub(super) struct SearchArgs {
 pub(super) fn run(args: &SearchArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let SearchArgs { words, file, max, tree } = args;
     let kconfig = tree.load()?;
-    let config = ConfigText::read_or_defaults(file.as_ref())?;
+    let config = tree.config(file.as_ref())?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     let hits = kconfig.search(&words.join(" "));

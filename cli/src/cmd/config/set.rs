@@ -10,7 +10,7 @@ use super::dropped::Losses;
 use super::{load, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs, write_config};
+use crate::kconfig::{TreeArgs, write_config};
 use crate::render::{explain, explain_json};
 use crate::ui::{Format, Ui};
 
@@ -33,7 +33,7 @@ pub(super) struct SetArgs {
     #[arg(long)]
     minimal: bool,
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(super) tree: TreeArgs,
 }
 
 /// Runs `kbs config set`.
@@ -45,7 +45,7 @@ pub(super) fn run(args: &SetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let settings = settings.iter().map(|text| split(text)).collect::<Result<Vec<_>, _>>()?;
     let kconfig = tree.load()?;
     let is_new = file != Path::new("-") && !file.exists();
-    let config = ConfigText::read_or_defaults(Some(file).filter(|_| !is_new))?;
+    let config = tree.config(Some(file).filter(|_| !is_new))?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     Losses::of(&configuration, config.as_ref()).warn(ui);
@@ -103,7 +103,7 @@ pub(super) fn told(configuration: &Configuration<'_>, error: &SetError) -> CliEr
             let range = configuration.explain(symbol).and_then(|seen| seen.range);
             match range {
                 Some((low, high, at)) => {
-                    told.with_help(format!("its range is {low} to {high} ({at})"))
+                    told.with_help(format!("its range is {low} to {high} ({})", explain::line(&at)))
                 }
                 None => told,
             }
@@ -115,12 +115,16 @@ pub(super) fn told(configuration: &Configuration<'_>, error: &SetError) -> CliEr
 /// Why a symbol did not come to have `value`.
 fn refused(seen: &Explanation, value: &str) -> CliError {
     let Explanation { symbol, value: got, .. } = seen;
+    let got = if got.is_empty() { "empty" } else { got };
     let head = format!("cannot set {symbol} to {value}: it stays {got}");
     let mut chain = vec![head];
     let obstacles = seen.hidden.iter().flat_map(|prompt| &prompt.obstacles);
     chain.extend(obstacles.clone().map(explain::obstacle));
     if seen.hidden.is_empty() && seen.visible == Tristate::No {
         chain.push("nobody is asked for it: its value follows from others".to_owned());
+    }
+    if let (Some((low, high, at)), 1) = (&seen.range, chain.len()) {
+        chain.push(format!("its range is {low} to {high} ({})", explain::line(at)));
     }
     if chain.len() == 1 {
         chain.push(explain::why(seen, "the configuration"));

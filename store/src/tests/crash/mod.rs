@@ -31,6 +31,13 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Outputs are read-only, which stops whoever is not root from removing them plainly.
+        drop(crate::remove_tree(&self.state()));
+    }
+}
+
 /// Every kind of step that there is.
 const KINDS: [&str; 13] = [
     "create a directory",

@@ -37,7 +37,7 @@ pub(super) fn measure(report: &mut Report, bench: &Bench, outputs: usize) -> Res
         }
     })];
     if let Some(nix) = &nix {
-        let paths = small_directories(bench, outputs)?;
+        let paths = small_trees(bench, outputs)?;
         contenders.push(Contender::measured(move |_| {
             for paths in paths.chunks(1000) {
                 let mut add = nix.store();
@@ -94,15 +94,16 @@ pub(super) fn fill(store: &Store, outputs: u64) -> Result<(), Failure> {
     })
 }
 
-/// What Nix gets: as many directories of as many files of the same sizes.
-fn small_directories(bench: &Bench, count: usize) -> Result<Vec<PathBuf>, Failure> {
+/// What Nix gets: as many trees of the same shape and sizes.
+fn small_trees(bench: &Bench, count: usize) -> Result<Vec<PathBuf>, Failure> {
     let mut paths = Vec::with_capacity(count);
     for number in 0..count {
         let dir = bench.path(&format!("small/{number}"));
-        std::fs::create_dir_all(&dir)?;
         for (name, size_b) in super::index::SMALL {
             let bytes = super::tree::bytes(&format!("{name} of {number}"), size_b);
-            std::fs::write(dir.join(name.replace('/', "-")), bytes)?;
+            let place = dir.join(name);
+            std::fs::create_dir_all(place.parent().unwrap_or(&dir))?;
+            std::fs::write(place, bytes)?;
         }
         paths.push(dir);
     }

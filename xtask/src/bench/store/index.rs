@@ -129,6 +129,7 @@ pub(super) fn commit_small(store: &Store, number: u64) -> Result<(), Failure> {
         phases: vec![Phase { name: "build".to_owned(), took_ms: 1200 }],
         usage: Usage::default(),
         warnings: Vec::new(),
+        config_differences: Vec::new(),
         marks: BTreeSet::new(),
     };
     store.commit(&record, &ingest.finish()?, None)?;

@@ -160,6 +160,7 @@ fn record() -> OutputRecord {
         phases: Vec::new(),
         usage: Usage::default(),
         warnings: Vec::new(),
+        config_differences: Vec::new(),
         marks: BTreeSet::new(),
     }
 }
