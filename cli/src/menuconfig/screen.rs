@@ -1,6 +1,6 @@
 //! The terminal: takes it, draws on it, and gives it back whatever happens.
 
-use std::io::{Stdout, Write as _, stdout};
+use std::io::{ErrorKind, Stdout, Write, stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -83,7 +83,12 @@ pub(crate) fn sit(
     hear(signals, to);
     let left = screen.run(state, disk, theme, &news);
     screen.leave();
-    left
+    left.map_err(|error| match forced(state) {
+        Left::ByForce(Some(kept)) => {
+            error.with_help(format!("what was not saved is in {}", kept.display()))
+        }
+        _ => error,
+    })
 }
 
 /// Starts the threads that listen to keys and signals. Nobody waits for them.
@@ -106,11 +111,30 @@ fn hear(mut signals: Signals, to: Sender<News>) {
     });
 }
 
+/// The terminal to draw on. One that is gone takes everything: whoever draws is told by a signal,
+/// and the library, where it cannot show the cursor any more, ends in a panic.
+struct Out(Stdout);
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
+            Err(_) => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush().ok();
+        Ok(())
+    }
+}
+
 /// The terminal while it is taken.
 struct Screen {
     /// `None` while somebody else has it.
     raw: Option<Raw>,
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<CrosstermBackend<Out>>,
     /// What `terminal` draws on.
     size: Size,
     mouse: Mouse,
@@ -120,9 +144,9 @@ struct Screen {
 ///
 /// Left to itself, the library asks the terminal where its cursor is whenever the size changes, and
 /// the answer is lost among the keys.
-fn blank() -> Result<(Terminal<CrosstermBackend<Stdout>>, Size), CliError> {
-    let backend = CrosstermBackend::new(stdout());
-    let size = backend.size().map_err(failed)?;
+fn blank() -> Result<(Terminal<CrosstermBackend<Out>>, Size), CliError> {
+    let backend = CrosstermBackend::new(Out(stdout()));
+    let size = size_of(&backend)?;
     let viewport = Viewport::Fixed(Rect::new(0, 0, size.width, size.height));
     let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
     Ok((terminal.map_err(failed)?, size))
@@ -140,7 +164,7 @@ impl Screen {
     fn take(&mut self) -> Result<(), CliError> {
         self.raw = None;
         self.raw = Some(Raw::enter()?);
-        let mut out = stdout();
+        let mut out = Out(stdout());
         queue!(out, EnterAlternateScreen, EnableBracketedPaste).map_err(failed)?;
         if self.mouse == Mouse::Heard {
             queue!(out, EnableMouseCapture).map_err(failed)?;
@@ -182,7 +206,10 @@ impl Screen {
                     }
                     News::Signal(SIGTSTP) => vec![Effect::Suspend],
                     News::Signal(SIGCONT) => {
-                        self.take()?;
+                        // A lost connection is told by this signal as well, at times first.
+                        if self.take().is_err() {
+                            return Ok(forced(state));
+                        }
                         Vec::new()
                     }
                     // Every drawing looks at the size.
@@ -242,8 +269,8 @@ impl Screen {
     }
 
     fn draw(&mut self, state: &mut State<'_>, theme: Theme) -> Result<(), CliError> {
-        let size = self.terminal.backend().size().map_err(failed)?;
-        queue!(stdout(), BeginSynchronizedUpdate).map_err(failed)?;
+        let size = size_of(self.terminal.backend())?;
+        queue!(Out(stdout()), BeginSynchronizedUpdate).map_err(failed)?;
         if size != self.size {
             self.clear()?;
         }
@@ -257,7 +284,7 @@ impl Screen {
                 }
             })
             .map_err(failed)?;
-        execute!(stdout(), EndSynchronizedUpdate).map_err(failed)
+        execute!(Out(stdout()), EndSynchronizedUpdate).map_err(failed)
     }
 }
 
@@ -265,6 +292,12 @@ impl Drop for Screen {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// The size of the screen; that of old where the terminal does not know, as on a serial line.
+fn size_of(backend: &CrosstermBackend<Out>) -> Result<Size, CliError> {
+    let size = backend.size().map_err(failed)?;
+    Ok(if size.width == 0 || size.height == 0 { Size::new(80, 24) } else { size })
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -112,6 +112,16 @@ fn a_window_that_changes_its_size_is_drawn_again() {
 }
 
 #[test]
+fn a_line_that_knows_no_size_gets_a_menu_all_the_same() {
+    let dir = project("");
+    let mut menu = menu(dir.path(), (0, 0));
+    menu.resize_screen(80, 24);
+    menu.wait_for("Seconds");
+    menu.press("q");
+    assert_eq!(menu.finish().code(), Some(0));
+}
+
+#[test]
 fn no_color_means_no_colours() {
     let dir = project("");
     let colours = |more: &[(&str, &str)], args: &[&str]| {
@@ -167,6 +177,18 @@ fn a_signal_gives_the_terminal_back_and_loses_nothing() {
         assert!(kept.contains("CONFIG_SLEEP=2\n"), "{kept}");
         menu.wait_for("what was not saved is in ./.config.unsaved");
     }
+}
+
+#[test]
+fn a_lost_connection_loses_nothing() {
+    let dir = project("CONFIG_SLEEP=1\n");
+    let mut menu = menu(dir.path(), (80, 24));
+    menu.wait_for("Seconds");
+    menu.press(&format!("/sleep{ENTER}{ENTER}\x152{ENTER}"));
+    menu.wait_for(">~(2) Seconds");
+    assert_eq!(menu.hang_up(), Some(4));
+    let kept = std::fs::read_to_string(dir.path().join(".config.unsaved")).unwrap();
+    assert!(kept.contains("CONFIG_SLEEP=2\n"), "{kept}");
 }
 
 #[test]

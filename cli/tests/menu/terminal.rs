@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -28,6 +30,8 @@ pub(crate) struct Terminal {
     keyboard: File,
     theirs: OwnedFd,
     shown: Arc<Mutex<Shown>>,
+    /// Nobody is to read any more.
+    gone: Arc<AtomicBool>,
     before: Termios,
 }
 
@@ -57,18 +61,27 @@ impl Terminal {
         }
         let child = leader.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         drop(leader);
-        let screen = vt100::Parser::new(rows, columns, 0);
+        let screen = vt100::Parser::new(rows.max(1), columns.max(1), 0);
         let shown = Arc::new(Mutex::new(Shown { screen, bytes: Vec::new() }));
         let (mut output, seen) = (File::from(keyboard.try_clone().unwrap()), Arc::clone(&shown));
+        let gone = Arc::new(AtomicBool::new(false));
+        let is_gone = Arc::clone(&gone);
         std::thread::spawn(move || {
             let mut chunk = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut chunk) {
+            while !is_gone.load(Ordering::Relaxed) {
+                // Not longer, so that the terminal can be closed.
+                let timeout = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+                let mut polled = [PollFd::new(&output, PollFlags::IN)];
+                if poll(&mut polled, Some(&timeout)).unwrap_or(0) == 0 {
+                    continue;
+                }
+                let Ok(read @ 1..) = output.read(&mut chunk) else { break };
                 let mut shown = seen.lock().unwrap();
                 shown.screen.process(&chunk[..read]);
                 shown.bytes.extend_from_slice(&chunk[..read]);
             }
         });
-        Self { child, keyboard: keyboard.into(), theirs: terminal, shown, before }
+        Self { child, keyboard: keyboard.into(), theirs: terminal, shown, gone, before }
     }
 
     /// What is on the screen.
@@ -111,13 +124,33 @@ impl Terminal {
 
     /// Gives the window another size.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        self.shown.lock().unwrap().screen.screen_mut().set_size(rows, columns);
+        self.resize_screen(columns, rows);
         tcsetwinsize(&self.keyboard, size(columns, rows)).unwrap();
+    }
+
+    /// Gives the window another size, of which the program learns nothing.
+    pub(crate) fn resize_screen(&self, columns: u16, rows: u16) {
+        self.shown.lock().unwrap().screen.screen_mut().set_size(rows, columns);
     }
 
     /// Sends the program a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Closes the window, as when a connection is lost; the status that the program ends with.
+    #[track_caller]
+    pub(crate) fn hang_up(mut self) -> Option<i32> {
+        self.gone.store(true, Ordering::Relaxed);
+        self.keyboard = File::open("/dev/null").unwrap();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until the program has stopped.

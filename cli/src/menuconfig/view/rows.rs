@@ -1,8 +1,6 @@
 //! The menu, row by row.
 
-use kbs_kconfig::{
-    Entry, EntryId, EntryKind, Listing, Row, Settable, Setting, Tristate, ValueKind,
-};
+use kbs_kconfig::{Entry, EntryId, EntryKind, Row, Settable, Setting, Tristate, ValueKind};
 
 use super::theme::Role;
 use super::wrap::cells;
@@ -166,8 +164,5 @@ pub(super) fn found(state: &State<'_>, id: EntryId) -> String {
     };
     let hidden = if state.now.is_shown(&state.menu, id) { "" } else { " (hidden)" };
     let gap = if name.is_empty() || title.is_empty() { "" } else { " — " };
-    let listing = match state.listing {
-        Listing::All | Listing::Shown => hidden,
-    };
-    format!("{kind}{name}{value}{gap}{title}{listing}")
+    format!("{kind}{name}{value}{gap}{title}{hidden}")
 }
