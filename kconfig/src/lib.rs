@@ -46,7 +46,7 @@ mod wishes;
 pub use assignments::{Assignment, Assignments, Place};
 pub use configuration::{Configuration, SetError};
 pub use definitions::{Definition, defined_symbols};
-pub use dialect::{Dialect, HeaderOff, Tool};
+pub use dialect::{Dialect, HeaderOff, Strings, Tool, Vintage};
 pub use diff::{Difference, diff};
 pub use dotconfig::{
     IGNORED_KEPT, IgnoredLine, LINE_MAX_B, ReadError, Reading, SYMBOLS_MAX, TEXT_MAX_B, canonical,

@@ -1,9 +1,10 @@
 //! Writes configurations, byte for byte as the project's tool does.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::configuration::Configuration;
-use crate::dialect::{HeaderOff, Tool};
+use crate::dialect::{HeaderOff, Strings, Tool, Vintage};
 use crate::expr::Tristate;
 use crate::ids::{NodeId, SymbolId};
 use crate::tree::{Item, Kind, Node};
@@ -68,7 +69,10 @@ impl Configuration<'_> {
         let mut text = String::new();
         if self.kconfig.dialect.tool == Tool::Conf {
             let title = self.title();
-            text = format!("/*\n * Automatically generated file; DO NOT EDIT.\n * {title}\n */\n");
+            let blank = if self.kconfig.dialect.vintage < Vintage::V6 { " *\n" } else { "" };
+            text = format!(
+                "/*\n{blank} * Automatically generated file; DO NOT EDIT.\n * {title}\n{blank} */\n"
+            );
         }
         for id in self.defined() {
             let symbol = &self.kconfig.tree.symbols[id.index()];
@@ -87,9 +91,14 @@ impl Configuration<'_> {
                     writeln!(text, "#define {prefix}{name} 0")
                 }
                 (Kind::Text, _) => {
-                    writeln!(text, "#define {prefix}{name} \"{}\"", escaped(value))
+                    writeln!(text, "#define {prefix}{name} \"{}\"", self.quotable(value))
                 }
-                (Kind::Hex, _) if !value.starts_with("0x") && !value.starts_with("0X") => {
+                (Kind::Hex, _)
+                    if value.is_empty() && zero && self.kconfig.dialect.tool == Tool::Conf =>
+                {
+                    writeln!(text, "#define {prefix}{name} 0")
+                }
+                (Kind::Hex, _) if !is_prefixed(value) => {
                     writeln!(text, "#define {prefix}{name} 0x{value}")
                 }
                 (Kind::Int, _) if value.is_empty() && zero => {
@@ -125,10 +134,23 @@ impl Configuration<'_> {
             (Kind::Unknown, _) => Ok(()),
             (Kind::Bool | Kind::Tristate, No) => writeln!(text, "# {prefix}{name} is not set"),
             (Kind::Bool | Kind::Tristate, on) => writeln!(text, "{prefix}{name}={}", on.as_str()),
-            (Kind::Text, _) => writeln!(text, "{prefix}{name}=\"{}\"", escaped(value)),
+            (Kind::Text, _) => writeln!(text, "{prefix}{name}=\"{}\"", self.quotable(value)),
+            (Kind::Hex, _)
+                if self.resolver().all_written() && !value.is_empty() && !is_prefixed(value) =>
+            {
+                writeln!(text, "{prefix}{name}=0x{value}")
+            }
             (Kind::Int | Kind::Hex, _) => writeln!(text, "{prefix}{name}={value}"),
         };
         done.expect("writing to a String cannot fail");
+    }
+
+    /// A string as it stands between quotes.
+    fn quotable<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.kconfig.dialect.strings {
+            Strings::Plain => text.into(),
+            Strings::Escaped => text.replace('\\', "\\\\").replace('"', "\\\"").into(),
+        }
     }
 
     fn title(&self) -> &str {
@@ -180,8 +202,8 @@ impl Configuration<'_> {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+fn is_prefixed(hex: &str) -> bool {
+    hex.starts_with("0x") || hex.starts_with("0X")
 }
 
 /// A `.config` being written.
@@ -220,10 +242,12 @@ impl<'c> Dotconfig<'c> {
     }
 
     fn symbol(&mut self, id: SymbolId) {
-        if std::mem::replace(&mut self.written[id.index()], true) {
+        let configuration = self.configuration;
+        // The oldest `conf` repeats what is defined again.
+        let repeats = configuration.resolver().all_written();
+        if std::mem::replace(&mut self.written[id.index()], true) && !repeats {
             return;
         }
-        let configuration = self.configuration;
         if !configuration.values.states[id.index()].written
             || configuration.kconfig.tree.symbols[id.index()].kind == Kind::Unknown
         {
@@ -256,7 +280,9 @@ impl<'c> Dotconfig<'c> {
 
     fn close(&mut self, menus: &mut Vec<(NodeId, Option<&str>)>, at: NodeId) {
         while let Some((_, title)) = menus.pop_if(|(end, _)| *end <= at) {
-            let Some(title) = title else { continue };
+            let dialect = self.configuration.kconfig.dialect;
+            let told = dialect.tool == Tool::Kconfiglib || dialect.vintage >= Vintage::V6;
+            let Some(title) = title.filter(|_| told) else { continue };
             writeln!(self.text, "# end of {title}").expect("writing to a String cannot fail");
             self.blank_line = true;
         }

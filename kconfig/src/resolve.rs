@@ -3,7 +3,7 @@
 use std::cmp::{max, min};
 use std::sync::Arc;
 
-use crate::dialect::Tool;
+use crate::dialect::{Tool, Vintage};
 use crate::expr::{Expr, Relation, Tristate};
 use crate::ids::{ChoiceId, ExprId, SymbolId};
 use crate::kconfig::Kconfig;
@@ -138,6 +138,7 @@ impl Resolver<'_> {
                 Tool::Conf => self.number_conf(id, symbol.kind, visible),
             },
         };
+        state.written |= self.all_written();
         state.written &= !symbol.hidden;
         state
     }
@@ -270,7 +271,9 @@ impl Resolver<'_> {
     fn compare(&self, relation: Relation, left: SymbolId, right: SymbolId) -> Tristate {
         let tool = self.kconfig.dialect.tool;
         let kind = |id: SymbolId| self.kconfig.tree.symbols[id.index()].kind;
+        let worded = tool == Tool::Conf && self.kconfig.dialect.vintage < Vintage::V6;
         let as_number = |id: SymbolId| match kind(id) {
+            Kind::Bool | Kind::Tristate if worded => None,
             Kind::Bool | Kind::Tristate => Some(match self.text(id) {
                 "n" => 0,
                 "m" => 1,
@@ -367,6 +370,7 @@ impl Resolver<'_> {
             let value = Tristate::from_bool(selection == Some(id));
             return State { value, visible, written: true, text: None };
         }
+        let vintage = self.kconfig.dialect.vintage;
         let kind = self.effective_of(id);
         let promoted =
             |value: Tristate| if kind == Kind::Bool { value.without_modules() } else { value };
@@ -375,12 +379,19 @@ impl Resolver<'_> {
         let mut value = match self.values.wishes[id.index()] {
             Wish::Logic(wish) if visible != No => min(wish, visible),
             _ => {
-                let mut value = self.default_logic(id);
-                written |= value != No;
+                let default = self.default(id);
+                let mut value =
+                    default.map_or(No, |(default, holds)| min(self.expr(default.value), holds));
+                written |= value != No || vintage < Vintage::V4 && default.is_some();
                 let implied = promoted(self.implied(id));
-                if implied != No {
+                let direct = || promoted(self.any(&known.direct));
+                if implied != No && vintage >= Vintage::V6 {
                     written = true;
-                    value = min(max(value, implied), promoted(self.any(&known.direct)));
+                    value = min(max(value, implied), direct());
+                } else if implied != No {
+                    let implied = min(implied, direct());
+                    written |= implied != No;
+                    value = max(value, implied);
                 }
                 value
             }
@@ -451,10 +462,17 @@ impl Resolver<'_> {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
                 Some((default, _)) => (self.default_text(default.value), true),
+                None if self.all_written() && kind == Kind::Int => ("0".into(), true),
                 None => ("".into(), visible != No),
             },
         };
         State { value: No, visible, written, text: Some(self.clamped(text, kind, range)) }
+    }
+
+    /// Whether everything is written, whatever it is.
+    pub(crate) fn all_written(&self) -> bool {
+        let dialect = self.kconfig.dialect;
+        dialect.tool == Tool::Conf && dialect.vintage < Vintage::V3
     }
 
     /// Whether `text` is in the range of a symbol.

@@ -1,7 +1,9 @@
 //! Takes what a `.config` sets, line by line, as the project's tool would.
 
+use std::collections::BTreeSet;
+
 use crate::configuration::Configuration;
-use crate::dialect::Tool;
+use crate::dialect::{Strings, Tool, Vintage};
 use crate::expr::Tristate;
 use crate::ids::SymbolId;
 use crate::order::Unit;
@@ -47,14 +49,17 @@ impl Configuration<'_> {
     /// As [`Configuration::load`] otherwise.
     pub fn merge(&mut self, text: &str) -> Vec<Unset> {
         let mut unset = Vec::new();
+        let mut taken = BTreeSet::new();
         for (index, line) in text.lines().enumerate() {
             let Some((name, value)) = self.assignment(line) else { continue };
             let why = match self.find(name) {
                 None => UnsetReason::Unknown,
                 Some(id) => match self.spelled(id, value) {
                     Some(wish) => {
-                        self.wish_for(id, wish);
-                        self.values.lines[id.index()] = u32::try_from(index + 1).unwrap_or(0);
+                        if !self.first_counts() || taken.insert(id) {
+                            self.wish_for(id, wish);
+                            self.values.lines[id.index()] = u32::try_from(index + 1).unwrap_or(0);
+                        }
                         continue;
                     }
                     None => UnsetReason::Value,
@@ -67,6 +72,12 @@ impl Configuration<'_> {
             self.forget_misfits();
         }
         unset
+    }
+
+    /// Whether of several lines about a symbol the first one counts.
+    fn first_counts(&self) -> bool {
+        let dialect = self.kconfig.dialect;
+        dialect.tool == Tool::Conf && dialect.vintage < Vintage::V3
     }
 
     /// The name and the spelled value in a line, `None` for a value that is not set.
@@ -106,6 +117,9 @@ impl Configuration<'_> {
 
     /// The text in quotes at the start of `value`.
     fn unquoted(&self, value: &str) -> Option<String> {
+        if self.kconfig.dialect.strings == Strings::Plain {
+            return value.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+        }
         let mut rest = value.strip_prefix('"')?.chars();
         let mut text = String::new();
         loop {
@@ -146,6 +160,7 @@ impl Configuration<'_> {
     /// Remembers what was set, and what it says about a choice.
     pub(crate) fn wish_for(&mut self, id: SymbolId, wish: Wish) {
         let choice = self.kconfig.model.symbols[id.index()].choice;
+        let first_counts = self.first_counts();
         if let (Some(choice), Wish::Logic(value)) = (choice, &wish) {
             let kind = self.kconfig.tree.choices[choice.index()].kind;
             let kept = &mut self.values.choice_wishes[choice.index()];
@@ -160,7 +175,7 @@ impl Configuration<'_> {
                     kept.mode = kept.mode.max(Some(value));
                 }
             }
-            if *value == Tristate::Yes {
+            if *value == Tristate::Yes && !(first_counts && kept.selection.is_some()) {
                 kept.selection = Some(id);
             }
         }

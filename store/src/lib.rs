@@ -78,4 +78,4 @@ pub use sweep::remove_tree;
 pub use tables::SCHEMA_VERSION;
 pub use thing::{Lease, Thing};
 pub use usage::PartUsage;
-pub use verify::{Finding, Repair, Scope, Verified};
+pub use verify::{FINDINGS_MAX, Finding, Repair, Scope, Verified};

@@ -211,7 +211,7 @@ fn verify(
     watch: &Watch,
 ) -> Result<Verified, Problem> {
     let verified = engine.store.verify(scope, repair, &mut |seen| {
-        let Verified { things, files, read_b, findings: _ } = *seen;
+        let Verified { things, files, read_b, .. } = *seen;
         watch.glimpse(Happening::Verifying { things, files, read_b });
         !watch.is_withdrawn()
     })?;
@@ -221,7 +221,7 @@ fn verify(
 
 fn verified(verified: Verified) -> impl Iterator<Item = pb::VerifyEvent> + Send {
     use pb::verify_event::Event;
-    let Verified { things, files, read_b, findings } = verified;
+    let Verified { things, files, read_b, findings, .. } = verified;
     let summary = pb::VerifyProgress { things, files, read_b };
     let finding = |Finding { what, path, problem, done }| {
         let path = path.map(|path| path.display().to_string()).unwrap_or_default();

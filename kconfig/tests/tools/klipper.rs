@@ -1,4 +1,4 @@
-//! Klipper, with the copy of kconfiglib in its own tree.
+//! Klipper and Kalico, with the copies of kconfiglib in their own trees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,11 @@ use kbs_kconfig::{Dialect, Kconfig, NoShell};
 use crate::lottery::Lottery;
 use crate::{Dir, assert_same, say, tree};
 
-const CASES: usize = 1500;
+/// Releases that are compared where a repository is given. Older ones have a kconfiglib that writes
+/// another `autoconf.h`.
+const RELEASES: [&str; 4] = ["v0.10.0", "v0.11.0", "v0.12.0", "v0.13.0"];
+/// How often each configuration is changed at random.
+const VARIANTS: usize = 12;
 
 /// Does what olddefconfig.py does, many times.
 const ORACLE: &str = r"
@@ -28,19 +32,28 @@ for name in sorted(os.listdir(sys.argv[2])):
         kconf.write_autoconf(path + '.h')
 ";
 
-/// A checkout of Klipper: the tree itself, or what a repository has at its head.
-pub(crate) fn checkout(given: &Path, scratch: &Path) -> PathBuf {
+/// A checkout: the tree itself, or what a repository has at `revision`.
+pub(crate) fn checkout(given: &Path, revision: &str, scratch: &Path) -> PathBuf {
     if given.join("src/Kconfig").exists() {
         return given.to_owned();
     }
-    let script = "git -C \"$1\" archive HEAD src lib/kconfiglib test/configs | tar -x -C \"$2\"";
+    let root = scratch.join(revision);
+    std::fs::create_dir(&root).unwrap();
+    let script = "git -C \"$1\" archive \"$3\" src lib/kconfiglib test/configs | tar -x -C \"$2\"";
     let status = Command::new("sh")
         .args(["-c", script, "sh"])
-        .args([given, scratch])
+        .args([given, &root])
+        .arg(revision)
         .status()
         .expect("sh runs");
     assert!(status.success(), "{} is neither a checkout nor a repository", given.display());
-    scratch.to_owned()
+    // Kalico's makefile writes it before anything is configured.
+    let extras = root.join("src/extras");
+    if std::fs::read_to_string(root.join("src/Kconfig")).unwrap().contains("src/extras/Kconfig") {
+        std::fs::create_dir_all(&extras).unwrap();
+        std::fs::write(extras.join("Kconfig"), "").unwrap();
+    }
+    root
 }
 
 pub(crate) fn load(root: &Path) -> Kconfig {
@@ -83,11 +96,27 @@ pub(crate) fn symbols(root: &Path) -> Vec<String> {
 fn klipper_is_configured_as_klipper_configures_itself() {
     let Some(given) = tree("KBS_TEST_KLIPPER") else { return };
     let scratch = tempfile::tempdir().unwrap();
-    let root = checkout(&given, scratch.path());
-    let kconfig = load(&root);
-    let symbols = symbols(&root);
+    if given.join("src/Kconfig").exists() {
+        return compare(&given, "the checkout");
+    }
+    for revision in RELEASES.into_iter().chain(["HEAD"]) {
+        compare(&checkout(&given, revision, scratch.path()), revision);
+    }
+}
 
-    let mut bases = vec![String::new()];
+#[test]
+fn kalico_is_configured_as_kalico_configures_itself() {
+    let Some(given) = tree("KBS_TEST_KALICO") else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    compare(&checkout(&given, "HEAD", scratch.path()), "Kalico");
+}
+
+/// Compares the configurations that a tree tests itself with: as they are, with what the project's
+/// own tool makes of them, reduced to what is no default, shuffled, and changed at random.
+fn compare(root: &Path, name: &str) {
+    let scratch = tempfile::tempdir().unwrap();
+    let kconfig = load(root);
+    let symbols = symbols(root);
     let mut configs: Vec<_> = std::fs::read_dir(root.join("test/configs"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -95,30 +124,32 @@ fn klipper_is_configured_as_klipper_configures_itself() {
         .collect();
     configs.sort();
     let mut configuration = kconfig.evaluate();
+    let mut lottery = Lottery::new(1);
+    let mut inputs = vec![String::new()];
     for path in &configs {
         let text = std::fs::read_to_string(path).unwrap();
         let config = scratch.path().join("one.config");
         std::fs::write(&config, &text).unwrap();
-        let theirs = olddefconfig(&root, &config);
+        let theirs = olddefconfig(root, &config);
         configuration.load(&text);
         assert_same(&configuration.to_dotconfig(), &theirs, &path.display().to_string());
-        bases.extend([text, theirs]);
+        let reduced = configuration.to_minimal();
+        inputs.extend([lottery.shuffled(&text), lottery.shuffled(&theirs), reduced]);
+        for _ in 0..VARIANTS {
+            let base = if lottery.once_in(2) { &text } else { &theirs };
+            inputs.push(lottery.disturb(base, &symbols));
+        }
+        inputs.extend([text, theirs]);
     }
-
     let cases = scratch.path().join("cases");
     std::fs::create_dir(&cases).unwrap();
-    let mut lottery = Lottery::new(1);
-    let mut inputs = Vec::new();
-    for case in 0..CASES {
-        let base = &bases[lottery.below(bases.len())];
-        let text = lottery.disturb(base, &symbols);
-        std::fs::write(cases.join(format!("{case:05}.in")), &text).unwrap();
-        inputs.push(text);
+    for (case, text) in inputs.iter().enumerate() {
+        std::fs::write(cases.join(format!("{case:05}.in")), text).unwrap();
     }
     let status = Command::new("python3")
         .args(["-c", ORACLE])
         .args([&root.join("lib/kconfiglib"), &cases])
-        .current_dir(&root)
+        .current_dir(root)
         .status()
         .expect("python3 runs");
     assert!(status.success());
@@ -127,12 +158,12 @@ fn klipper_is_configured_as_klipper_configures_itself() {
             std::fs::read_to_string(cases.join(format!("{case:05}.in.{kind}"))).unwrap()
         };
         configuration.load(text);
-        let name = format!("case {case}:\n{text}\n");
-        assert_same(&configuration.to_dotconfig(), &theirs("config"), &name);
-        assert_same(&configuration.to_minimal(), &theirs("min"), &name);
-        assert_same(&configuration.to_autoconf(), &theirs("h"), &name);
+        let title = format!("{name}, case {case}:\n{text}\n");
+        assert_same(&configuration.to_dotconfig(), &theirs("config"), &title);
+        assert_same(&configuration.to_minimal(), &theirs("min"), &title);
+        assert_same(&configuration.to_autoconf(), &theirs("h"), &title);
     }
-    say(&format!("{} configurations and {CASES} variants are equal", configs.len()));
+    say(&format!("{name}: {} configurations in {} forms are equal", configs.len(), inputs.len()));
 }
 
 /// Setting symbols one by one gives what loading them all gives.
@@ -140,8 +171,9 @@ fn klipper_is_configured_as_klipper_configures_itself() {
 fn what_is_set_later_is_as_if_it_had_been_loaded() {
     let Some(given) = tree("KBS_TEST_KLIPPER") else { return };
     let scratch = tempfile::tempdir().unwrap();
-    let kconfig = load(&checkout(&given, scratch.path()));
-    let symbols = symbols(&checkout(&given, scratch.path()));
+    let root = checkout(&given, "HEAD", scratch.path());
+    let kconfig = load(&root);
+    let symbols = symbols(&root);
     let mut lottery = Lottery::new(2);
     for _ in 0..30 {
         let mut stepwise = kconfig.evaluate();
@@ -165,31 +197,4 @@ fn what_is_set_later_is_as_if_it_had_been_loaded() {
         at_once.load(&text);
         assert_same(&stepwise.to_dotconfig(), &at_once.to_dotconfig(), &text);
     }
-}
-
-#[test]
-#[ignore = "measures; run it in release with --nocapture"]
-fn time() {
-    let Some(given) = tree("KBS_TEST_KLIPPER") else { return };
-    let text = std::fs::read_to_string(given.join("test/configs/stm32f103.config")).unwrap();
-    let mut best = [u128::MAX; 3];
-    for _ in 0..20 {
-        let start = std::time::Instant::now();
-        let kconfig = load(&given);
-        let loaded = start.elapsed().as_micros();
-        let mut configuration = kconfig.evaluate();
-        configuration.load(&text);
-        let written = configuration.to_dotconfig();
-        assert!(!written.is_empty());
-        let all = start.elapsed().as_micros();
-        let again = std::time::Instant::now();
-        configuration.set("MACH_AVR", "y").unwrap();
-        configuration.set("MACH_STM32", "y").unwrap();
-        let set = again.elapsed().as_micros() / 2;
-        best = [best[0].min(loaded), best[1].min(all), best[2].min(set)];
-    }
-    say(&format!(
-        "read {} µs, with evaluate and write {} µs, set {} µs",
-        best[0], best[1], best[2]
-    ));
 }

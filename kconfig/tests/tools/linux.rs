@@ -1,21 +1,21 @@
-//! Linux, with `conf` built from its own `scripts/kconfig`.
-//!
-//! `KBS_TEST_LINUX` names a tree in which `make ARCH=x86 defconfig` was run: that builds `conf`.
+//! Linux, with its own `conf`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
-use kbs_kconfig::{Dialect, Kconfig};
+use kbs_kconfig::Dialect;
 
+use crate::conf::{Depth, Project, disturbed};
 use crate::lottery::Lottery;
-use crate::{Dir, Sh, assert_same, say, tree};
+use crate::{count, tree};
 
+/// How many random configurations if the environment does not say.
 const SEEDS: u32 = 20;
 
-/// What the top makefile gives to `conf` for x86.
-fn environment(root: &Path) -> BTreeMap<String, String> {
+/// What the top makefile gives to `conf`. The compiler is the machine's own for every
+/// architecture: both sides ask it the same questions.
+fn environment(root: &Path, arch: &str) -> BTreeMap<String, String> {
     let make = std::fs::read_to_string(root.join("Makefile")).unwrap();
     let part = |name: &str| {
         let line = make.lines().find(|line| line.starts_with(&format!("{name} =")));
@@ -25,8 +25,8 @@ fn environment(root: &Path) -> BTreeMap<String, String> {
     let compiler = Command::new("gcc").arg("--version").output().expect("gcc runs");
     let compiler = String::from_utf8_lossy(&compiler.stdout).lines().next().unwrap().to_owned();
     [
-        ("ARCH", "x86"),
-        ("SRCARCH", "x86"),
+        ("ARCH", arch),
+        ("SRCARCH", arch),
         ("srctree", "."),
         ("CC", "gcc"),
         ("LD", "ld"),
@@ -46,118 +46,61 @@ fn environment(root: &Path) -> BTreeMap<String, String> {
     .into()
 }
 
-pub(crate) struct Linux {
-    pub(crate) root: PathBuf,
-    pub(crate) env: BTreeMap<String, String>,
-    pub(crate) scratch: tempfile::TempDir,
-}
-
-impl Linux {
-    pub(crate) fn load(&self) -> Kconfig {
-        let files = Dir(self.root.clone());
-        let shell = Sh { dir: &self.root, env: &self.env };
-        Kconfig::load("Kconfig", &files, Dialect::CONF, &self.env, &shell)
-            .unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Runs `conf --MODE` and returns the `.config` that it leaves.
-    pub(crate) fn conf(&self, mode: &str, env: &[(&str, &str)], before: Option<&str>) -> String {
-        let config = self.scratch.path().join("config");
-        match before {
-            Some(text) => std::fs::write(&config, text).unwrap(),
-            None => drop(std::fs::remove_file(&config)),
-        }
-        let status = Command::new(self.root.join("scripts/kconfig/conf"))
-            .args(mode.split(' '))
-            .arg("Kconfig")
-            .current_dir(&self.root)
-            .env_clear()
-            .envs(&self.env)
-            .env("KCONFIG_CONFIG", &config)
-            .envs(env.iter().copied())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .status()
-            .expect("conf runs");
-        assert!(status.success(), "{mode}");
-        std::fs::read_to_string(config).unwrap()
-    }
-}
-
-pub(crate) fn linux() -> Option<Linux> {
+/// The tree, for `arch`.
+pub(crate) fn linux(arch: &str) -> Option<Project> {
     let root = tree("KBS_TEST_LINUX")?;
-    let env = environment(&root);
-    Some(Linux { root, env, scratch: tempfile::tempdir().unwrap() })
+    Some(Project {
+        name: format!("Linux {arch}"),
+        env: environment(&root, arch),
+        kconfig: "Kconfig",
+        conf: "scripts/kconfig/conf",
+        dialect: Dialect::CONF,
+        scratch: tempfile::tempdir().unwrap(),
+        root,
+    })
 }
 
-#[test]
-fn linux_is_configured_as_linux_configures_itself() {
-    let Some(linux) = linux() else { return };
+fn compare(arch: &str) {
+    let Some(linux) = linux(arch) else { return };
     let kconfig = linux.load();
     let mut configuration = kconfig.evaluate();
-    let defconfig = linux.root.join("arch/x86/configs/x86_64_defconfig");
-    let defconfig = std::fs::read_to_string(defconfig).unwrap();
-    let mut bases =
-        vec![("nothing".to_owned(), String::new()), ("defconfig".to_owned(), defconfig)];
-    for mode in ["--allnoconfig", "--allyesconfig", "--alldefconfig", "--allmodconfig"] {
-        bases.push((mode.to_owned(), linux.conf(mode, &[], None)));
-    }
-    for seed in 1..=SEEDS {
-        let seed = seed.to_string();
-        let text = linux.conf("--randconfig", &[("KCONFIG_SEED", &seed)], None);
-        bases.push((format!("--randconfig {seed}"), text));
-    }
-    let names: Vec<String> = (bases[3].1.lines().chain(bases[2].1.lines()))
-        .filter_map(|line| line.strip_prefix("# ").unwrap_or(line).strip_prefix("CONFIG_"))
-        .map(|line| line.split([' ', '=']).next().unwrap().to_owned())
-        .collect();
-    let mut lottery = Lottery::new(3);
-    for at in 0..bases.len() {
-        let (name, text) = &bases[at];
-        bases.push((format!("{name}, disturbed"), lottery.disturb(text, &names)));
-    }
-    let mut failed = Vec::new();
-    for (name, text) in &bases {
-        let theirs = linux.conf("--olddefconfig", &[], Some(text));
-        configuration.load(text);
-        let ours = configuration.to_dotconfig();
-        if let Err(report) = std::panic::catch_unwind(|| assert_same(&ours, &theirs, name)) {
-            failed.push(report.downcast::<String>().map_or_else(|_| name.clone(), |text| *text));
+    let mut cases = vec![("nothing".to_owned(), String::new())];
+    for entry in std::fs::read_dir(linux.root.join(format!("arch/{arch}/configs"))).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with("defconfig") {
+            cases.push((name, std::fs::read_to_string(path).unwrap()));
         }
     }
-    say(&format!("{} of {} configurations are equal", bases.len() - failed.len(), bases.len()));
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    cases.sort();
+    let defconfigs = cases.len();
+    cases.extend(linux.made(count("KBS_TEST_SEEDS", SEEDS)));
+    let made = cases.len();
+    cases.extend(disturbed(&mut Lottery::new(3), &cases));
+    // The dear comparisons for what differs most from each other.
+    let depth = |index: usize| {
+        let is_made = defconfigs <= index && index < made;
+        if index % 8 == 1 || is_made && index < defconfigs + 4 { Depth::All } else { Depth::Config }
+    };
+    linux.compare(&mut configuration, &cases, depth, "--syncconfig");
 }
 
 #[test]
-#[ignore = "measures; run it in release with --nocapture"]
-fn time_linux() {
-    let Some(linux) = linux() else { return };
-    let text = linux.conf("--alldefconfig", &[], None);
-    // Once with the commands, then with the answers.
-    let kconfig = linux.load();
-    let answers = kconfig.answers().clone();
-    let start = Instant::now();
-    linux.conf("--olddefconfig", &[], Some(&text));
-    let theirs = start.elapsed().as_millis();
-    let start = Instant::now();
-    linux.load();
-    let with_commands = start.elapsed().as_millis();
-    let shell = crate::Known(answers);
-    let files = Dir(linux.root.clone());
-    let start = Instant::now();
-    let kconfig = Kconfig::load("Kconfig", &files, Dialect::CONF, &linux.env, &shell).unwrap();
-    let loaded = start.elapsed().as_millis();
-    let mut configuration = kconfig.evaluate();
-    configuration.load(&text);
-    let written = configuration.to_dotconfig();
-    let all = start.elapsed().as_millis();
-    let start = Instant::now();
-    configuration.set("SMP", "n").unwrap();
-    let set = start.elapsed().as_micros();
-    say(&format!(
-        "conf {theirs} ms; ours: read with commands {with_commands} ms, with answers {loaded} ms, \
-         with evaluate and write {all} ms, set {set} µs; {} bytes",
-        written.len()
-    ));
+fn linux_for_x86_is_configured_as_linux_configures_itself() {
+    compare("x86");
+}
+
+#[test]
+fn linux_for_arm_is_configured_as_linux_configures_itself() {
+    compare("arm");
+}
+
+#[test]
+fn linux_for_arm64_is_configured_as_linux_configures_itself() {
+    compare("arm64");
+}
+
+#[test]
+fn linux_for_riscv_is_configured_as_linux_configures_itself() {
+    compare("riscv");
 }

@@ -43,10 +43,15 @@ impl Lottery {
                 },
             );
         }
-        if self.once_in(2) {
-            for at in (1..lines.len()).rev() {
-                lines.swap(at, self.below(at + 1));
-            }
+        let text = lines.join("\n") + "\n";
+        if self.once_in(2) { self.shuffled(&text) } else { text }
+    }
+
+    /// The lines of `text` in another order.
+    pub(crate) fn shuffled(&mut self, text: &str) -> String {
+        let mut lines: Vec<&str> = text.lines().collect();
+        for at in (1..lines.len()).rev() {
+            lines.swap(at, self.below(at + 1));
         }
         lines.join("\n") + "\n"
     }

@@ -4,10 +4,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod busybox;
+mod conf;
+mod fuzzed;
+mod grammar;
 mod klipper;
 mod linux;
 mod lottery;
 mod menu;
+mod others;
 #[path = "../golden/menu.rs"]
 mod shown;
 
@@ -26,6 +31,12 @@ fn tree(name: &str) -> Option<PathBuf> {
         say(&format!("SKIPPED: {name} names no source tree, so nothing was compared"));
     }
     found
+}
+
+/// The number in the environment variable `name`.
+fn count(name: &str, default: u32) -> u32 {
+    let text = std::env::var_os(name);
+    text.map_or(default, |text| text.to_str().and_then(|text| text.parse().ok()).expect("a number"))
 }
 
 /// Says something where nothing swallows it.
@@ -69,10 +80,10 @@ impl Shell for Sh<'_> {
     }
 }
 
-/// Fails with the first lines that differ.
-fn assert_same(ours: &str, theirs: &str, case: &str) {
+/// The first lines that differ, if any does.
+fn difference(ours: &str, theirs: &str, case: &str) -> Option<String> {
     if ours == theirs {
-        return;
+        return None;
     }
     let mut report = String::new();
     let (ours, theirs): (Vec<_>, Vec<_>) = (ours.lines().collect(), theirs.lines().collect());
@@ -84,15 +95,12 @@ fn assert_same(ours: &str, theirs: &str, case: &str) {
     }
     let missing: Vec<_> = theirs.iter().filter(|line| !ours.contains(line)).take(20).collect();
     let added: Vec<_> = ours.iter().filter(|line| !theirs.contains(line)).take(20).collect();
-    panic!("{case} differs\n{report}missing: {missing:#?}\nadded: {added:#?}");
+    Some(format!("{case} differs\n{report}missing: {missing:#?}\nadded: {added:#?}"))
 }
 
-/// Answers that are known.
-struct Known(BTreeMap<String, String>);
-
-impl Shell for Known {
-    fn output(&self, command: &str) -> Result<String, ShellRefusal> {
-        let answer = self.0.get(command).cloned();
-        answer.ok_or_else(|| ShellRefusal { reason: "nobody knows".to_owned() })
+/// Fails with the first lines that differ.
+fn assert_same(ours: &str, theirs: &str, case: &str) {
+    if let Some(report) = difference(ours, theirs, case) {
+        panic!("{report}");
     }
 }

@@ -16,7 +16,7 @@ fn golden(name: &str) -> std::path::PathBuf {
 fn klippers_menu_is_what_its_own_tool_shows() {
     let Some(given) = tree("KBS_TEST_KLIPPER") else { return };
     let scratch = tempfile::tempdir().unwrap();
-    let root = klipper::checkout(&given, scratch.path());
+    let root = klipper::checkout(&given, "HEAD", scratch.path());
     let kconfig = klipper::load(&root);
     let symbols = klipper::symbols(&root);
     let mut texts = vec![String::new()];
@@ -53,7 +53,7 @@ fn klippers_menu_is_what_its_own_tool_shows() {
 
 #[test]
 fn linuxs_menu_is_what_its_own_tool_shows() {
-    let Some(linux) = linux::linux() else { return };
+    let Some(linux) = linux::linux("x86") else { return };
     let built = linux.root.join("scripts/kconfig");
     let program = linux.scratch.path().join("menu");
     let parts =

@@ -33,29 +33,33 @@ impl Store {
             done: "",
         };
         if !self.db.check()? {
-            seen.findings.push(wrong("its pages are not what their checksums say".to_owned()));
+            seen.find(wrong("its pages are not what their checksums say".to_owned()));
         }
         let (counted, kept, dangling) = self.db.read("compare the tables", |txn| {
             let kept = Totals::read(&txn.open_table(TOTALS)?)?;
             Ok((count(txn)?, kept, dangling_contents(txn)?))
         })?;
         if counted != kept {
-            seen.findings.push(wrong(format!("it counts {kept:?} and holds {counted:?}")));
+            seen.find(wrong(format!("it counts {kept:?} and holds {counted:?}")));
         }
         if dangling > 0 {
             let problem = format!("{dangling} contents stand for outputs that are not there");
-            seen.findings.push(wrong(problem));
+            seen.find(wrong(problem));
         }
         let has_file = |blob: &BlobId| {
             Variant::ALL.iter().any(|variant| self.paths().blob(*blob, *variant).exists())
         };
-        let alone = self.db.read("look for the files of the blobs", |txn| {
-            let mut alone = Vec::new();
+        let (alone, more) = self.db.read("look for the files of the blobs", |txn| {
+            let (mut alone, mut more) = (Vec::new(), 0_u64);
             for row in txn.open_table(BLOBS)?.iter()? {
                 let blob = row?.0.value();
-                alone.extend((!has_file(&blob)).then_some(blob));
+                match (has_file(&blob), alone.len() < ALONE_MAX) {
+                    (true, _) => {}
+                    (false, true) => alone.push(blob),
+                    (false, false) => more += 1,
+                }
             }
-            Ok(alone)
+            Ok((alone, more))
         })?;
         // Those that were collected meanwhile have no row any more, and those that came back a file.
         let mut alone = self.db.read("look for the rows of blobs", |txn| {
@@ -68,15 +72,12 @@ impl Store {
         })?;
         alone.retain(|blob| !has_file(blob));
         let problem = format!("it has a row and no file: {AGAIN}");
-        let told = alone.iter().take(ALONE_MAX).map(ToString::to_string);
-        seen.findings.extend(told.map(|what| Finding {
-            what,
-            path: None,
-            problem: problem.clone(),
-            done: "",
-        }));
-        if let Some(more) = alone.len().checked_sub(ALONE_MAX).filter(|more| *more > 0) {
-            seen.findings.push(wrong(format!("{more} more blobs have a row and no file")));
+        let told = alone.iter().map(ToString::to_string);
+        for what in told {
+            seen.find(Finding { what, path: None, problem: problem.clone(), done: "" });
+        }
+        if more > 0 {
+            seen.find(wrong(format!("{more} more blobs have a row and no file")));
         }
         Ok(())
     }
@@ -101,7 +102,7 @@ impl Store {
             let Some(problem) = self.damage_of_log(key, ending)? else { continue };
             let done = if repair == Repair::Yes { self.forget_log(key, ending)? } else { "" };
             let (what, path) = (format!("the log of {key}"), self.paths().log(key, ending));
-            seen.findings.push(Finding { what, path: Some(path), problem, done });
+            seen.find(Finding { what, path: Some(path), problem, done });
         }
         Ok(())
     }
@@ -148,7 +149,7 @@ impl Store {
             Err(StoreError::Meta { path, reason }) => {
                 let problem = format!("{reason}; nothing is collected until it is removed");
                 let (what, path) = ("roots".to_owned(), Some(path));
-                seen.findings.push(Finding { what, path, problem, done: "" });
+                seen.find(Finding { what, path, problem, done: "" });
                 Ok(())
             }
             other => other.map(drop),

@@ -14,7 +14,7 @@ use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
 use redb::ReadableTable as _;
 
-use crate::blobs::{hash_of_about, size_as_stored};
+use crate::blobs::{hash_of_about, is_as_stored};
 use crate::changes::Change;
 use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::error::{At as _, StoreError, lacks_means};
@@ -68,8 +68,34 @@ pub struct Verified {
     pub files: u64,
     /// Bytes that were read.
     pub read_b: u64,
-    /// What was wrong.
+    /// What was wrong: the first [`FINDINGS_MAX`], and a last one that counts the others.
     pub findings: Vec<Finding>,
+    /// Number of findings that are not among these.
+    untold: u64,
+}
+
+/// So many findings are told: a disk that lost everything is told without being listed.
+pub const FINDINGS_MAX: usize = 10_000;
+
+impl Verified {
+    fn find(&mut self, finding: Finding) {
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Counts what was not told.
+    fn end(mut self) -> Self {
+        if self.untold > 0 {
+            let what = "everything".to_owned();
+            let problem =
+                format!("{} more are wrong; look again once these are mended", self.untold);
+            self.findings.push(Finding { what, path: None, problem, done: "" });
+        }
+        self
+    }
 }
 
 /// So many things, or files, are compared at a time.
@@ -148,20 +174,20 @@ impl Store {
             drop(leases);
             for (thing, damage) in damaged {
                 let done = if repair == Repair::Yes { self.forget(thing)? } else { "" };
-                seen.findings.push(damage.of(thing, done));
+                seen.find(damage.of(thing, done));
             }
             if !progress(&seen) {
-                return Ok(seen);
+                return Ok(seen.end());
             }
         }
-        let Some(bad) = self.bad_blobs(scope, &mut seen, progress)? else { return Ok(seen) };
+        let Some(bad) = self.bad_blobs(scope, &mut seen, progress)? else { return Ok(seen.end()) };
         self.blame(&bad, repair, &mut seen)?;
         if scope == Scope::Whole {
             self.verify_logs(repair, &mut seen)?;
             self.verify_roots(&mut seen)?;
         }
         progress(&seen);
-        Ok(seen)
+        Ok(seen.end())
     }
 
     /// Every output, layer and image that has a row of a known form.
@@ -198,7 +224,7 @@ impl Store {
                 self.submit("forget a row", vec![change])?;
                 done = "forgotten";
             }
-            seen.findings.push(damage.of(thing, done));
+            seen.find(damage.of(thing, done));
         }
         Ok(things)
     }
@@ -233,7 +259,7 @@ impl Store {
                     damaged.push((thing, damage));
                     return Ok(());
                 };
-                seen.findings.push(damage.of(thing, "restored"));
+                seen.find(damage.of(thing, "restored"));
                 subject
             }
         };
@@ -249,7 +275,7 @@ impl Store {
             let Some(problem) = read.problem() else { continue };
             let damage = Damage { path: Some(job.path.clone()), problem };
             if repair == Repair::Yes && self.restore(job, variant, &subject)? {
-                seen.findings.push(damage.of(thing, "restored"));
+                seen.find(damage.of(thing, "restored"));
             } else {
                 lost.get_or_insert(damage);
             }
@@ -367,8 +393,11 @@ impl Store {
         let jobs: Vec<_> = files.iter().map(job).collect();
         for ((file, job), read) in files.iter().zip(&jobs).zip(read_all(&jobs, seen)?) {
             let is_bad = match read {
-                Read::Right => size_as_stored(&job.path, file.1).is_none(),
-                // Collected meanwhile.
+                Read::Right => match fs::symlink_metadata(&job.path) {
+                    Ok(found) => !is_as_stored(&found, file.1),
+                    // Collected meanwhile.
+                    Err(error) => error.kind() != io::ErrorKind::NotFound,
+                },
                 Read::Gone => false,
                 Read::Wrong(_) => true,
             };
@@ -470,4 +499,28 @@ fn read(Job { path, blob }: &Job) -> Result<(Read, u64), StoreError> {
 fn is_one_file(one: &Path, other: &Path) -> bool {
     let facts = |path| fs::symlink_metadata(path).map(|facts| (facts.dev(), facts.ino()));
     matches!((facts(one), facts(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_to_tell_is_counted() {
+        let finding = || Finding {
+            what: "blob".to_owned(),
+            path: None,
+            problem: "gone".to_owned(),
+            done: "",
+        };
+        let seen_with = |count: usize| {
+            let mut seen = Verified::default();
+            (0..count).for_each(|_| seen.find(finding()));
+            seen.end().findings
+        };
+        assert_eq!(seen_with(FINDINGS_MAX).len(), FINDINGS_MAX);
+        let told = seen_with(FINDINGS_MAX + 3);
+        assert_eq!(told.len(), FINDINGS_MAX + 1);
+        assert!(told[FINDINGS_MAX].problem.starts_with("3 more are wrong"));
+    }
 }

@@ -59,7 +59,7 @@ impl Store {
             let problem = "it holds other bytes than it should, or has another mode or time";
             let (what, problem) = (blob.to_string(), problem.to_owned());
             let path = Some(self.paths().blob(*blob, *variant));
-            seen.findings.push(Finding { what, path, problem, done });
+            seen.find(Finding { what, path, problem, done });
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Store {
             let Some(problem) = read.problem() else { continue };
             let damage = Damage { path: Some(job.path.clone()), problem };
             if repair == Repair::Yes && self.restore(job, variant, &subject)? {
-                seen.findings.push(damage.of(thing, "restored"));
+                seen.find(damage.of(thing, "restored"));
             } else {
                 lost.push(damage);
             }
@@ -127,7 +127,9 @@ impl Store {
         drop(lease);
         let is_lost = !lost.is_empty() && repair == Repair::Yes;
         let done = if is_lost { self.forget(thing)? } else { "" };
-        seen.findings.extend(lost.into_iter().map(|damage| damage.of(thing, done)));
+        for damage in lost {
+            seen.find(damage.of(thing, done));
+        }
         Ok(())
     }
 

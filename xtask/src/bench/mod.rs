@@ -2,6 +2,7 @@
 
 mod cpu;
 mod image;
+mod kconfig;
 mod klipper;
 mod memory;
 mod nix;
@@ -20,6 +21,11 @@ use crate::Failure;
 pub(crate) enum Bench {
     /// Whole `kbs realize` processes: reuse, trivial builds, a cold Klipper, the idle daemon
     Realize(realize::Args),
+    /// Configuring Klipper and Linux, beside the tools in their trees
+    Kconfig(kconfig::Args),
+    /// One configuration, made by a process of its own
+    #[command(hide = true)]
+    KconfigWork(kconfig::WorkArgs),
     /// What the sandbox costs: its start and end, and the CPU time of a Klipper build in it
     Sandbox(sandbox::Args),
     /// What the store does with a million rows, and with the files of a source tree
@@ -33,6 +39,8 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<String, Failure> {
     match bench {
         Bench::Realize(args) => realize::run(args),
+        Bench::Kconfig(args) => kconfig::run(args),
+        Bench::KconfigWork(args) => kconfig::work(args),
         Bench::Sandbox(args) => sandbox::run(args),
         Bench::Store(args) => store::run(args),
         Bench::StoreWork(args) => store::work(args),
