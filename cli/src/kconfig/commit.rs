@@ -147,6 +147,6 @@ impl Fetched {
 
     /// What the spec asks for, not normalised.
     pub(super) fn config(&self) -> ConfigText {
-        ConfigText { name: "the spec".to_owned(), text: self.config.clone() }
+        ConfigText { name: "the spec".to_owned(), text: self.config.clone(), has_lines: false }
     }
 }

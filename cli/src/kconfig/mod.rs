@@ -56,9 +56,16 @@ pub(crate) struct TreeArgs {
 
 /// A tool that reads Kconfig files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::doc_markdown, reason = "doc comments are the help texts")]
 enum DialectChoice {
-    /// Linux's own, and what descends from it
+    /// Linux's own, as of 6.1
     Conf,
+    /// The older copy of it in U-Boot
+    UBoot,
+    /// That in SeaBIOS
+    Seabios,
+    /// That in busybox
+    Busybox,
     /// kconfiglib, as Zephyr has it
     Kconfiglib,
     /// kconfiglib, as Klipper, Kalico and Katapult have it
@@ -69,6 +76,9 @@ impl From<DialectChoice> for Dialect {
     fn from(choice: DialectChoice) -> Self {
         match choice {
             DialectChoice::Conf => Self::CONF,
+            DialectChoice::UBoot => Self::U_BOOT,
+            DialectChoice::Seabios => Self::SEABIOS,
+            DialectChoice::Busybox => Self::BUSYBOX,
             DialectChoice::Kconfiglib => Self::KCONFIGLIB,
             DialectChoice::Klipper => Self::KLIPPER,
         }
@@ -190,7 +200,15 @@ impl TreeArgs {
             return of_recipe("klipper");
         }
         if dir.is_file("scripts/kconfig/conf.c") {
-            return Ok(of_dialect(Dialect::CONF));
+            return Ok(of_dialect(if dir.is_dir("include/u-boot") {
+                Dialect::U_BOOT
+            } else if dir.is_file("include/libbb.h") {
+                Dialect::BUSYBOX
+            } else if dir.is_file("vgasrc/Kconfig") {
+                Dialect::SEABIOS
+            } else {
+                Dialect::CONF
+            }));
         }
         let tree = self.tree.display();
         Err(CliError::new(Class::User, format!("cannot tell how {tree} is configured"))
@@ -222,7 +240,11 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
 }
 
 fn of_dialect(dialect: Dialect) -> Rules {
-    let root = if dialect == Dialect::KLIPPER { "src/Kconfig" } else { "Kconfig" };
+    let root = match dialect {
+        Dialect::KLIPPER | Dialect::SEABIOS => "src/Kconfig",
+        Dialect::BUSYBOX => "Config.in",
+        _ => "Kconfig",
+    };
     Rules {
         root: root.to_owned(),
         dialect,

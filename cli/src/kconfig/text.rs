@@ -15,9 +15,17 @@ pub(crate) struct ConfigText {
     pub(crate) name: String,
     /// The text.
     pub(crate) text: String,
+    /// Whether a person knows its lines.
+    pub(crate) has_lines: bool,
 }
 
 impl ConfigText {
+    /// What to call a line.
+    pub(crate) fn place(&self, line: usize) -> String {
+        let name = &self.name;
+        if self.has_lines { format!("{name}, line {line}") } else { name.clone() }
+    }
+
     /// Reads a file, or stdin for `-`.
     ///
     /// # Errors
@@ -29,7 +37,7 @@ impl ConfigText {
             (path.display().to_string(), File::open(path).and_then(text_of))
         };
         match text {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => Ok(Self { name, text, has_lines: true }),
             Err(error) => {
                 Err(CliError::request(format!("cannot read the configuration {name}"), &error))
             }

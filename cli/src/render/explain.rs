@@ -15,15 +15,23 @@ const LIST_MAX: usize = 8;
 /// Most defaults that are listed for not holding.
 const PASSED_MAX: usize = 4;
 
-/// An explanation on several lines. `file` is what to call the configuration that was loaded.
+/// What to call a line of the configuration that was loaded.
+pub(crate) type Place<'a> = &'a dyn Fn(usize) -> String;
+
+/// An explanation on several lines; `file` is the name of the configuration that was loaded.
 pub(crate) fn explanation(seen: &Explanation, file: &str) -> String {
+    explained(seen, &|line| format!("{file}, line {line}"))
+}
+
+/// An explanation on several lines.
+pub(crate) fn explained(seen: &Explanation, place: Place<'_>) -> String {
     let mut rows = Rows::default();
     what(seen, &mut rows);
-    rows.add("why", why(seen, file));
+    rows.add("why", why(seen, place));
     if let Some(adjusted) = &seen.adjusted {
         rows.add("", adjustment(seen, adjusted));
     }
-    asked(seen, file, &mut rows);
+    asked(seen, place, &mut rows);
     for passed in seen.passed.iter().take(PASSED_MAX) {
         let (value, at) = (&passed.value, line(&passed.at));
         rows.add("not", format!("default {value} ({at}): {}", need(&passed.need)));
@@ -31,7 +39,7 @@ pub(crate) fn explanation(seen: &Explanation, file: &str) -> String {
     if seen.passed.len() > PASSED_MAX {
         rows.add("not", format!("{} more defaults", seen.passed.len() - PASSED_MAX));
     }
-    limits(seen, file, &mut rows);
+    limits(seen, place, &mut rows);
     let value = value_of(seen.kind, Some(&seen.value));
     let absent = if seen.is_written { "" } else { " (not in the .config)" };
     plain(&format!("{}={value}{absent}\n{}", seen.symbol, rows.text()))
@@ -55,12 +63,12 @@ fn what(seen: &Explanation, rows: &mut Rows) {
 }
 
 /// What decided the value, as one phrase.
-pub(crate) fn why(seen: &Explanation, file: &str) -> String {
+pub(crate) fn why(seen: &Explanation, place: Place<'_>) -> String {
     match &seen.cause {
-        Cause::Asked(asked) | Cause::Chosen(ChosenBy::Asked(asked)) => set_by(asked, file),
+        Cause::Asked(asked) | Cause::Chosen(ChosenBy::Asked(asked)) => set_by(asked, place),
         Cause::Default(default) => self::default(default),
         Cause::Selected => match &seen.selects {
-            Some(selects) => selected(selects, file),
+            Some(selects) => selected(selects, place),
             None => "others select it".to_owned(),
         },
         Cause::Implied(by) => format!("implied by {}", list(by)),
@@ -103,7 +111,7 @@ fn adjustment(seen: &Explanation, adjusted: &Adjustment) -> String {
 }
 
 /// What a person set, if it is not what the symbol has.
-fn asked(seen: &Explanation, file: &str, rows: &mut Rows) {
+fn asked(seen: &Explanation, place: Place<'_>, rows: &mut Rows) {
     let Some(asked) = &seen.asked else { return };
     if matches!(seen.cause, Cause::Asked(_) | Cause::Chosen(ChosenBy::Asked(_)))
         || asked.value == seen.value
@@ -121,11 +129,11 @@ fn asked(seen: &Explanation, file: &str, rows: &mut Rows) {
         _ if seen.range.is_some() => "it is out of range",
         _ => "the project's tool does not take it",
     };
-    rows.add("but", format!("{}, without effect: {reason}", set_by(asked, file)));
+    rows.add("but", format!("{}, without effect: {reason}", set_by(asked, place)));
 }
 
 /// What bounds the values that a person may set.
-fn limits(seen: &Explanation, file: &str, rows: &mut Rows) {
+fn limits(seen: &Explanation, place: Place<'_>, rows: &mut Rows) {
     let hidden: Vec<_> = seen.hidden.iter().filter(|hidden| !hidden.obstacles.is_empty()).collect();
     let label = if seen.visible == Tristate::No { "hidden" } else { "only m" };
     for prompt in hidden.iter().take(LIST_MAX) {
@@ -137,7 +145,7 @@ fn limits(seen: &Explanation, file: &str, rows: &mut Rows) {
         }
     }
     if let Some(selects) = seen.selects.as_ref().filter(|_| seen.cause != Cause::Selected) {
-        rows.add("at least", format!("{}: {}", selects.floor.as_str(), selected(selects, file)));
+        rows.add("at least", format!("{}: {}", selects.floor.as_str(), selected(selects, place)));
     }
     if !seen.selectors.is_empty()
         && seen.selects.is_none()
@@ -229,7 +237,7 @@ fn several(names: &[&str]) -> String {
 }
 
 fn needed_value(needed: &NeededValue) -> String {
-    let NeededValue { symbol, is, must, standing, through } = needed;
+    let NeededValue { symbol, is, must, standing, through, follows } = needed;
     let is = if is.is_empty() { "\"\"" } else { is };
     let text = match must {
         Must::AtLeast(Tristate::Module) => format!("{symbol} is {is}, not m or y"),
@@ -252,7 +260,10 @@ fn needed_value(needed: &NeededValue) -> String {
     match standing {
         Standing::Settable => text,
         Standing::Hidden => format!("{text} [hidden itself]"),
-        Standing::Derived if through.is_empty() => format!("{text} [nobody is asked for it]"),
+        Standing::Derived if through.is_empty() => match follows {
+            Some(follows) => format!("{text} [since {}]", phrase(follows, false)),
+            None => format!("{text} [nobody is asked for it]"),
+        },
         Standing::Derived => format!("{text} [{} can select it]", several(&names)),
         Standing::Selected => format!("{text} [selected by {}]", several(&names)),
         Standing::Undefined => format!("{text} [defined nowhere]"),
@@ -270,6 +281,7 @@ pub(crate) fn to_set(need: &Need) -> Option<Vec<String>> {
             };
             Some(vec![format!("{symbol}={value}")])
         }
+        Need::Value(NeededValue { follows: Some(follows), .. }) => to_set(follows),
         Need::Value(_) | Need::Never => None,
         Need::All(parts) => {
             let all: Option<Vec<_>> = parts.iter().map(to_set).collect();
@@ -279,7 +291,7 @@ pub(crate) fn to_set(need: &Need) -> Option<Vec<String>> {
     }
 }
 
-fn selected(selects: &Selects, file: &str) -> String {
+fn selected(selects: &Selects, place: Place<'_>) -> String {
     let Selects { floor: _, by, chain, origin } = selects;
     let mut text = String::new();
     // From the symbol back to what nothing selects.
@@ -289,7 +301,7 @@ fn selected(selects: &Selects, file: &str) -> String {
         text.push_str(&selection(link));
     }
     let origin = match origin {
-        Origin::Asked(asked) => format!(", {}", set_by(asked, file)),
+        Origin::Asked(asked) => format!(", {}", set_by(asked, place)),
         Origin::Default(at) => format!(", on by default ({})", line(at)),
         Origin::Choice => ", chosen in its choice".to_owned(),
         Origin::Implied => ", implied by others".to_owned(),
@@ -320,11 +332,11 @@ fn list(all: &[Selection]) -> String {
     }
 }
 
-fn set_by(asked: &Asked, file: &str) -> String {
+fn set_by(asked: &Asked, place: Place<'_>) -> String {
     let Asked { value, line } = asked;
     let value = if value.is_empty() { "\"\"" } else { value };
     match line {
-        Some(line) => format!("set to {value} in line {line} of {file}"),
+        Some(line) => format!("set to {value} by {}", place(*line)),
         None => format!("set to {value}"),
     }
 }

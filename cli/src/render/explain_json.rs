@@ -168,7 +168,7 @@ pub(crate) fn need(need: &Need) -> Value {
         Need::All(parts) => json!({ "all": parts.iter().map(self::need).collect::<Vec<_>>() }),
         Need::Any(parts) => json!({ "any": parts.iter().map(self::need).collect::<Vec<_>>() }),
         Need::Never => json!({ "never": true }),
-        Need::Value(NeededValue { symbol, is, must, standing, through }) => {
+        Need::Value(NeededValue { symbol, is, must, standing, through, follows }) => {
             let (relation, value) = match must {
                 Must::AtLeast(value) => (">=", value.as_str().to_owned()),
                 Must::AtMost(value) => ("<=", value.as_str().to_owned()),
@@ -190,6 +190,7 @@ pub(crate) fn need(need: &Need) -> Value {
                 "must": value,
                 "standing": standing,
                 "through": through,
+                "follows": follows.as_deref().map(self::need),
             })
         }
     }

@@ -93,6 +93,7 @@ impl Configuration<'_> {
             tree: &self.kconfig.tree,
             model: &self.kconfig.model,
             values: &self.values,
+            depth: 0,
         }
     }
 }
@@ -104,6 +105,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) model: &'a Model,
     pub(crate) values: &'a Values,
+    /// How many needs are being followed.
+    pub(crate) depth: u8,
 }
 
 impl Facts<'_> {

@@ -10,6 +10,9 @@ use crate::tree::Kind;
 
 use Tristate::{Module, No, Yes};
 
+/// How many needs may follow from each other.
+const DEPTH_MAX: u8 = 2;
+
 /// What would have to be different for a condition to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
@@ -37,6 +40,9 @@ pub struct NeededValue {
     /// Where others decide it, in the order of the files: those that can select or imply it if it
     /// has to be on, those that do select it if it has to be off.
     pub through: Vec<String>,
+    /// Where only its defaults can turn it on: what the first of them needs. Not told of symbols
+    /// that such a need is about in turn.
+    pub follows: Option<Box<Need>>,
 }
 
 /// What a symbol would have to be.
@@ -131,12 +137,19 @@ impl Facts<'_> {
             }
             _ => Vec::new(),
         };
+        let follows = match standing {
+            Standing::Derived if side == Ordering::Greater && through.is_empty() => {
+                self.default_need(id, target).map(Box::new)
+            }
+            _ => None,
+        };
         Need::Value(NeededValue {
             symbol: self.name(id),
             is: self.resolver.logic(id).as_str().to_owned(),
             must,
             standing,
             through,
+            follows,
         })
     }
 
@@ -161,7 +174,24 @@ impl Facts<'_> {
             },
             standing: self.standing(subject, None),
             through: Vec::new(),
+            follows: None,
         })
+    }
+
+    /// What the first default that could make a symbol at least `level` needs to do so.
+    fn default_need(&self, id: SymbolId, level: Tristate) -> Option<Need> {
+        if self.depth >= DEPTH_MAX {
+            return None;
+        }
+        let deeper = Self { depth: self.depth + 1, ..*self };
+        let defaults = self.model.symbols[id.index()].defaults.iter();
+        let needs = defaults.filter_map(|default| {
+            // What does not hold hides the value that it has.
+            let parts = [default.condition, default.value].map(|part| deeper.lacks(part, level));
+            let parts: Vec<Need> = parts.into_iter().flatten().collect();
+            (!parts.is_empty()).then(|| simple(Need::All(parts)))
+        });
+        needs.into_iter().find(|need| *need != Need::Never)
     }
 
     /// The symbols that select or imply a symbol, each once.

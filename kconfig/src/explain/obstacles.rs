@@ -68,35 +68,54 @@ pub struct HiddenPrompt {
     pub obstacles: Vec<Obstacle>,
 }
 
+/// How far something has to hold.
+#[derive(Debug, Clone, Copy)]
+struct Levels {
+    own: Tristate,
+    choice: Tristate,
+}
+
 impl Facts<'_> {
-    /// The prompts of a symbol that are not shown at `level`, if none is.
+    /// The prompts of a symbol that are not shown as far as it can be set, if none is.
     pub(crate) fn hidden_prompts(&self, id: SymbolId) -> Vec<HiddenPrompt> {
-        let Some(level) = self.wanted_level(id) else { return Vec::new() };
+        let Some(levels) = self.wanted(id) else { return Vec::new() };
         let symbol = &self.tree.symbols[id.index()];
         let prompts = symbol.nodes.iter().filter_map(|node| {
             let prompt = self.tree.node(*node).prompt?;
             Some(HiddenPrompt {
                 at: self.tree.spot(self.tree.node(*node).span),
                 prompt: self.tree.names.text(prompt.value).to_string(),
-                obstacles: self.obstacles(*node, level),
+                obstacles: self.obstacles(*node, levels),
             })
         });
         prompts.collect()
     }
 
-    /// How visible the symbol would have to be to be set to anything; `None` if it is.
-    fn wanted_level(&self, id: SymbolId) -> Option<Tristate> {
+    /// How far conditions, and the choice that the symbol is a member of, would have to hold for it
+    /// to be set to anything; `None` if they do.
+    fn wanted(&self, id: SymbolId) -> Option<Levels> {
         let visible = self.values.states[id.index()].visible;
-        let kind = self.resolver.effective_of(id);
-        match visible {
-            No => Some(Module),
-            Module if kind == Kind::Tristate => Some(Yes),
-            _ => None,
-        }
+        let level = match visible {
+            No => Module,
+            Module if self.resolver.effective_of(id) == Kind::Tristate => Yes,
+            _ => return None,
+        };
+        let kind = self.tree.symbols[id.index()].kind;
+        let Some(choice) = self.model.symbols[id.index()].choice else {
+            return Some(Levels { own: level, choice: level });
+        };
+        let is_tristate = self.tree.choices[choice.index()].kind == Kind::Tristate;
+        let mode = self.values.choice_states[choice.index()].mode;
+        Some(Levels {
+            // Of a choice that is on, no member is a module.
+            own: if kind == Kind::Tristate && mode == Yes { Yes } else { level },
+            choice: if is_tristate && kind != Kind::Tristate { Yes } else { level },
+        })
     }
 
-    /// What keeps the prompt of an entry from being shown at `level`.
-    fn obstacles(&self, id: NodeId, level: Tristate) -> Vec<Obstacle> {
+    /// What keeps the prompt of an entry from being shown at `levels`.
+    fn obstacles(&self, id: NodeId, levels: Levels) -> Vec<Obstacle> {
+        let level = levels.own;
         let mut found = Vec::new();
         let node = self.tree.node(id);
         if let Some(prompt) = node.prompt {
@@ -105,7 +124,7 @@ impl Facts<'_> {
         for clause in &node.depends {
             self.obstacle(clause.condition, level, ObstacleKind::Depends, clause.span, &mut found);
         }
-        self.around(node, level, &mut found);
+        self.around(node, levels, &mut found);
         // One condition may be written at several levels; the innermost tells it all.
         let mut seen: Vec<Need> = Vec::new();
         found.retain(|obstacle| {
@@ -117,7 +136,8 @@ impl Facts<'_> {
     }
 
     /// Adds what the blocks around an entry contribute.
-    fn around(&self, node: &Node, level: Tristate, found: &mut Vec<Obstacle>) {
+    fn around(&self, node: &Node, levels: Levels, found: &mut Vec<Obstacle>) {
+        let level = levels.own;
         let mut block = node.block;
         // Inside a choice that is on, only `visible if` of what is around it counts.
         let mut is_decided = false;
@@ -128,7 +148,7 @@ impl Facts<'_> {
                 match node.item {
                     Item::Choice(choice) => {
                         is_decided = true;
-                        self.choice(choice, level, found);
+                        self.choice(choice, levels.choice, found);
                     }
                     Item::Menu => {
                         let what = || ObstacleKind::Menu { title: title().unwrap_or_default() };
@@ -173,10 +193,15 @@ impl Facts<'_> {
                     self.obstacle(prompt.condition, level, what(), prompt.span, found);
                 }
                 self.conditions(node, level, what, found);
-                self.around(node, level, found);
+                self.around(node, Levels { own: level, choice: level }, found);
             }
         }
-        if found.len() == before
+        let least = if self.tree.choices[id.index()].optional { No } else { Module };
+        let wish = self.values.choice_wishes[id.index()];
+        let wished = if wish.inconsistent { No } else { wish.mode.unwrap_or(No) }.max(least);
+        let kind = self.resolver.effective(self.tree.choices[id.index()].kind);
+        let wished = if kind == Kind::Bool { wished.without_modules() } else { wished };
+        if (wished < level || found.len() == before)
             && let Some(node) = self.tree.choices[id.index()].nodes.first()
         {
             let node = self.tree.node(*node);

@@ -81,7 +81,7 @@ fn told(need: &Need) -> String {
         Need::All(all) => format!("({})", join(all, " and ")),
         Need::Any(all) => format!("({})", join(all, " or ")),
         Need::Never => "never".to_owned(),
-        Need::Value(NeededValue { symbol, is, must, standing, through: _ }) => {
+        Need::Value(NeededValue { symbol, is, must, standing, through: _, follows: _ }) => {
             let must = match must {
                 Must::AtLeast(value) => format!(">= {}", value.as_str()),
                 Must::AtMost(value) => format!("<= {}", value.as_str()),
@@ -200,6 +200,19 @@ fn what_only_others_decide_names_them() {
         let seen = explain(kconfig, "CONFIG_EXTRA=y\nCONFIG_MACH_STM32=y\n", "DEEP");
         let Need::Value(needed) = &seen.hidden[0].obstacles[0].need else { panic!("{seen:?}") };
         assert_eq!(needed.through, ["MACH_F4"]);
+    });
+}
+
+#[test]
+fn what_only_defaults_decide_tells_what_they_need() {
+    let text = "config WIDE\n bool \"Wide\"\n default y\nconfig NARROW\n def_bool y\n depends on \
+                !WIDE\nconfig OLD\n bool \"Old\"\n depends on NARROW\n";
+    both(text, |kconfig| {
+        let seen = explain(kconfig, "", "OLD");
+        let Need::Value(needed) = &seen.hidden[0].obstacles[0].need else { panic!("{seen:?}") };
+        assert_eq!((needed.symbol.as_str(), needed.standing), ("NARROW", Standing::Derived));
+        let follows = needed.follows.as_deref().map(told);
+        assert_eq!(follows.as_deref(), Some("WIDE=y <= n Settable"));
     });
 }
 

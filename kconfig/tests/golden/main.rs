@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod explained;
 mod menu;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ fn configurations_are_those_of_the_tools() {
     let root = std::env::var_os("KBS_TEST_GOLDEN")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from);
     let mut compared = 0;
+    let mut tried = 0;
     let mut differences = Vec::new();
     for project in below(&root).into_iter().filter(|path| path.is_dir()) {
         let name = project.file_name().unwrap().to_str().unwrap().to_owned();
@@ -71,12 +73,16 @@ fn configurations_are_those_of_the_tools() {
             }
         };
         let mut configuration = kconfig.evaluate();
+        let symbols = explained::symbols(&files, kconfig.files());
         for case in below(&project.join("cases")) {
             if case.extension().is_none_or(|extension| extension != "in") {
                 continue;
             }
             let text = std::fs::read_to_string(&case).unwrap();
             configuration.load(&text);
+            let untrue = explained::untrue(&configuration, &symbols, &mut tried);
+            differences
+                .extend(untrue.into_iter().map(|text| format!("{}\n{text}", case.display())));
             for ending in endings {
                 let theirs = std::fs::read_to_string(case.with_extension(ending)).unwrap();
                 let ours = match *ending {
@@ -98,5 +104,6 @@ fn configurations_are_those_of_the_tools() {
     let first = differences.iter().take(5).cloned().collect::<Vec<_>>().join("\n======\n");
     let names: Vec<_> = differences.iter().filter_map(|text| text.lines().next()).collect();
     assert!(differences.is_empty(), "{first}\n{} of {compared} differ: {names:?}", names.len());
+    assert!(tried > 100, "only {tried} explanations were acted upon");
     assert!(compared > 100, "only {compared} files: this cannot be all of them");
 }

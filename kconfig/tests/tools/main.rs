@@ -4,8 +4,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+#[path = "../golden/explained.rs"]
+mod acted;
 mod busybox;
 mod conf;
+mod explained;
 mod fuzzed;
 mod grammar;
 mod klipper;

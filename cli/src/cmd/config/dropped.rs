@@ -24,15 +24,15 @@ struct Loss {
 
 /// The lines of a configuration that came to nothing, and what they may have meant.
 #[derive(Debug, Default)]
-pub(super) struct Losses {
-    name: String,
+pub(super) struct Losses<'c> {
+    config: Option<&'c ConfigText>,
     lines: Vec<Loss>,
 }
 
-impl Losses {
+impl<'c> Losses<'c> {
     /// Looks at what was loaded last.
-    pub(super) fn of(configuration: &Configuration<'_>, config: Option<&ConfigText>) -> Self {
-        let Some(ConfigText { name, text }) = config else { return Self::default() };
+    pub(super) fn of(configuration: &Configuration<'_>, config: Option<&'c ConfigText>) -> Self {
+        let Some(ConfigText { text, .. }) = config else { return Self::default() };
         let mut suggested = 0;
         let lines = configuration.review(text).into_iter().map(|dropped| {
             let is_asked = matches!(dropped.why, DroppedWhy::Unknown) && suggested < SUGGESTED_MAX;
@@ -46,7 +46,7 @@ impl Losses {
             let obstacles = obstacles.map(|obstacle| explain::need(&obstacle.need)).collect();
             Loss { dropped, suggestions, obstacles }
         });
-        Self { name: name.clone(), lines: lines.collect() }
+        Self { config, lines: lines.collect() }
     }
 
     /// Warns of each line; of many, only of the first.
@@ -61,7 +61,7 @@ impl Losses {
         }
         if own.len() > most {
             let rest = own.len() - most;
-            ui.warn(&format!("{}: {rest} more lines came to nothing; -v tells them", self.name));
+            ui.warn(&format!("{}: {rest} more lines came to nothing; -v tells them", self.name()));
         }
         for loss in &derived {
             ui.detail(&self.told(loss));
@@ -71,7 +71,7 @@ impl Losses {
                 1 => "1 line sets".to_owned(),
                 count => format!("{count} lines set"),
             };
-            let name = &self.name;
+            let name = self.name();
             ui.say(&format!("{name}: {lines} what follows from others, and is not so here"));
         }
     }
@@ -84,10 +84,14 @@ impl Losses {
             .collect()
     }
 
+    fn name(&self) -> &str {
+        self.config.map_or("", |config| &config.name)
+    }
+
     fn told(&self, loss: &Loss) -> String {
         let Loss { dropped, suggestions, obstacles } = loss;
         let Dropped { line, symbol, asked, got, why } = dropped;
-        let place = format!("{}, line {line}", self.name);
+        let place = self.config.map(|config| config.place(*line)).unwrap_or_default();
         let asked = asked.as_deref().unwrap_or_default();
         let set = format!("{place}: {symbol}={asked}");
         let got = match got.as_deref() {

@@ -9,7 +9,7 @@ use super::set::told;
 use super::{load, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::TreeArgs;
+use crate::kconfig::{ConfigText, TreeArgs};
 use crate::render::{explain, explain_json};
 use crate::ui::{Format, Ui};
 
@@ -40,18 +40,18 @@ pub(super) fn run(args: &ExplainArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let kconfig = tree.load()?;
     let config = tree.config(file.as_ref())?;
     let mut configuration = kconfig.evaluate();
-    let name = load(&mut configuration, config.as_ref());
+    load(&mut configuration, config.as_ref());
     let (symbol, value) = match symbol.split_once('=') {
         Some((symbol, value)) => (kconfig.bare(symbol), Some(value)),
         None => (kconfig.bare(symbol), None),
     };
-    tell(&configuration, (symbol, value), (&name, *with_help), ui)
+    tell(&configuration, (symbol, value), (config.as_ref(), *with_help), ui)
 }
 
 fn tell(
     configuration: &Configuration<'_>,
     (symbol, value): (&str, Option<&str>),
-    (name, with_help): (&str, bool),
+    (config, with_help): (Option<&ConfigText>, bool),
     ui: &mut Ui,
 ) -> Result<Exit, CliError> {
     let seen = configuration.explain(symbol).ok_or_else(|| unknown(configuration, symbol))?;
@@ -69,7 +69,11 @@ fn tell(
         ui.json(&answer)?;
         return Ok(Exit::Done);
     }
-    ui.data(&explain::explanation(&seen, name))?;
+    let text = match config {
+        Some(config) if !config.has_lines => explain::explained(&seen, &|_| config.name.clone()),
+        config => explain::explanation(&seen, config.map_or("", |config| &config.name)),
+    };
+    ui.data(&text)?;
     if let Some(help) = seen.help.as_ref().filter(|_| with_help) {
         ui.data(&format!("\n{}", crate::render::screen::plain(help)))?;
     }

@@ -20,9 +20,10 @@ use crate::ui::Ui;
 
 /// Work on configurations of a source tree: normalise, change, explain and compare them
 ///
-/// Reads the Kconfig files of the tree itself, by the rules of the project's own tool, and talks
-/// to no daemon unless the files are those of a spec (--spec) or a source (--project). FILE is a .config, a defconfig or a few lines of one, `-` is stdin; without FILE
-/// everything has its default. Symbols may be written with their prefix or without.
+/// Reads the Kconfig files of a tree by the rules of the project's own tool. Talks to no daemon,
+/// unless they are those of a spec's commit (--spec) or of a source's (--project). FILE is a
+/// .config, a defconfig or a few lines of one, `-` is stdin; without FILE everything has its
+/// default, or what the spec asks for. Symbols may be written with their prefix or without.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -88,14 +89,10 @@ pub(crate) fn run(args: ConfigArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     }
 }
 
-/// Loads what a person wrote, and returns the name to call it by.
-fn load(configuration: &mut Configuration<'_>, config: Option<&ConfigText>) -> String {
-    match config {
-        None => "nothing".to_owned(),
-        Some(ConfigText { name, text }) => {
-            configuration.load(text);
-            name.clone()
-        }
+/// Loads what a person wrote.
+fn load(configuration: &mut Configuration<'_>, config: Option<&ConfigText>) {
+    if let Some(config) = config {
+        configuration.load(&config.text);
     }
 }
 

@@ -127,7 +127,7 @@ fn refused(seen: &Explanation, value: &str) -> CliError {
         chain.push(format!("its range is {low} to {high} ({})", explain::line(at)));
     }
     if chain.len() == 1 {
-        chain.push(explain::why(seen, "the configuration"));
+        chain.push(explain::why(seen, &|line| format!("line {line}")));
     }
     let needs: Option<Vec<_>> = obstacles.map(|it| explain::to_set(&it.need)).collect();
     let help = match needs.map(|needs| needs.concat()) {
