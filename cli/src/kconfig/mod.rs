@@ -291,10 +291,14 @@ fn of_rules(
         prefix,
         paths: _,
         env: _,
+        shell: _,
         generated,
     } = rules;
     let dialect = match dialect {
         DialectName::Conf => Dialect::CONF,
+        DialectName::UBoot => Dialect::U_BOOT,
+        DialectName::Seabios => Dialect::SEABIOS,
+        DialectName::Busybox => Dialect::BUSYBOX,
         DialectName::Kconfiglib => Dialect::KCONFIGLIB,
     };
     let header_off = match header_off {
