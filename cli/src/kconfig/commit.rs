@@ -29,7 +29,7 @@ pub(crate) struct CommitArgs {
         value_hint = clap::ValueHint::AnyPath,
         conflicts_with_all = ["tree", "recipe", "root", "dialect", "env", "run_shell", "project"]
     )]
-    spec: Option<PathBuf>,
+    pub(super) spec: Option<PathBuf>,
     /// Take the files of a commit of this source (`kbs source ls`), and no tree
     #[arg(
         long,
@@ -37,7 +37,7 @@ pub(crate) struct CommitArgs {
         requires = "rev",
         conflicts_with_all = ["tree", "root", "dialect", "env", "run_shell"]
     )]
-    project: Option<String>,
+    pub(super) project: Option<String>,
     /// The tag, branch or commit
     #[arg(long = "ref", id = "rev", value_name = "REF", requires = "project")]
     rev: Option<String>,

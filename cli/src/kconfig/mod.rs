@@ -125,6 +125,26 @@ impl TreeArgs {
         }
     }
 
+    /// Where the project's own tool keeps its configuration.
+    pub(crate) fn dotconfig(&self) -> PathBuf {
+        self.tree.join(".config")
+    }
+
+    /// The spec whose commit it is.
+    pub(crate) fn spec(&self) -> Option<&Path> {
+        self.commit.spec.as_deref()
+    }
+
+    /// The source whose commit it is.
+    pub(crate) fn project(&self) -> Option<&str> {
+        self.commit.project.as_deref()
+    }
+
+    /// Takes the files of the commit of the spec at `path`.
+    pub(crate) fn take_spec(&mut self, path: PathBuf) {
+        self.commit.spec = Some(path);
+    }
+
     /// Reads the files.
     ///
     /// # Errors
