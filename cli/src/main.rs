@@ -12,6 +12,7 @@ mod exit;
 mod follow;
 mod kconfig;
 mod key;
+mod menuconfig;
 mod place;
 mod render;
 mod spec;

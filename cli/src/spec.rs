@@ -78,6 +78,14 @@ impl SpecArgs {
         Self { spec: path.to_owned(), rev: None, toolchain: None, accept_drift: Vec::new() }
     }
 
+    /// The spec's own directory, absolute.
+    ///
+    /// # Errors
+    /// [`SpecFileError`].
+    pub(crate) fn dir(&self) -> Result<PathBuf, SpecFileError> {
+        Ok(self.text()?.1)
+    }
+
     /// Reads the spec and the files it names, and changes what the options say.
     ///
     /// # Errors

@@ -45,6 +45,14 @@ impl Raw {
         tcsetattr(stdin(), OptionalActions::Now, &raw).map_err(failed)?;
         Ok(Self { before })
     }
+
+    /// What gives the terminal back as well, where nothing is dropped any more.
+    pub(crate) fn restorer(&self) -> impl Fn() + Send + Sync + 'static {
+        let before = self.before.clone();
+        move || {
+            tcsetattr(stdin(), OptionalActions::Now, &before).ok();
+        }
+    }
 }
 
 impl Drop for Raw {

@@ -29,6 +29,8 @@ pub struct KconfigRules {
     pub paths: Vec<String>,
     /// Environment that the files may ask for; that of the build comes on top.
     pub env: BTreeMap<String, String>,
+    /// What becomes of commands that the files ask for.
+    pub shell: KconfigShell,
     /// Text of files that a script of the project writes, by path; they need not be in `paths`.
     pub generated: BTreeMap<String, String>,
 }
@@ -45,10 +47,16 @@ pub enum Configurer {
 
 /// A tool by whose rules Kconfig files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum DialectName {
-    /// Linux's own `conf`, and what descends from it.
+    /// Linux's own `conf`, as of 6.1.
     Conf,
+    /// The copy of it in U-Boot.
+    UBoot,
+    /// The copy of it in `SeaBIOS`.
+    Seabios,
+    /// The copy of it in busybox.
+    Busybox,
     /// kconfiglib.
     Kconfiglib,
 }
@@ -61,6 +69,16 @@ pub enum HeaderOffName {
     Left,
     /// That they are 0.
     Zero,
+}
+
+/// What becomes of commands that Kconfig files ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KconfigShell {
+    /// They are refused, and the files with them.
+    Refuse,
+    /// They run in the sandbox, in the toolchain image, and see the files of `paths`.
+    Run,
 }
 
 /// See [`KconfigRules`].
@@ -81,6 +99,8 @@ pub struct KconfigPatch {
     pub paths: Option<Vec<String>>,
     /// See [`KconfigRules::env`]; added name by name.
     pub env: BTreeMap<String, String>,
+    /// See [`KconfigRules::shell`].
+    pub shell: Option<KconfigShell>,
     /// See [`KconfigRules::generated`]; added path by path.
     pub generated: BTreeMap<String, String>,
 }
@@ -89,7 +109,8 @@ impl KconfigPatch {
     /// These fields, with those of `base` where they say nothing.
     #[must_use]
     pub fn over(self, base: Self) -> Self {
-        let Self { configure, root, dialect, header_off, prefix, paths, env, generated } = self;
+        let Self { configure, root, dialect, header_off, prefix, paths, env, shell, generated } =
+            self;
         let with = |mut all: BTreeMap<_, _>, mine: BTreeMap<_, _>| {
             all.extend(mine);
             all
@@ -102,16 +123,18 @@ impl KconfigPatch {
             prefix: prefix.or(base.prefix),
             paths: paths.or(base.paths),
             env: with(base.env, env),
+            shell: shell.or(base.shell),
             generated: with(base.generated, generated),
         }
     }
 
     /// The rules, every field decided and checked; or which rule is broken.
     pub(crate) fn finish(self) -> Result<KconfigRules, String> {
-        let Self { configure, root, dialect, header_off, prefix, paths, env, generated } = self;
+        let Self { configure, root, dialect, header_off, prefix, paths, env, shell, generated } =
+            self;
         let root = root.unwrap_or_else(|| "Kconfig".to_owned());
         let dialect = dialect.ok_or(
-            "has a [kconfig] table without a dialect; give kconfig.dialect, conf or kconfiglib",
+            "has a [kconfig] table without a dialect; give kconfig.dialect, such as conf or kconfiglib",
         )?;
         let prefix = prefix.unwrap_or_else(|| "CONFIG_".to_owned());
         if !is_prefix(&prefix) {
@@ -142,6 +165,7 @@ impl KconfigPatch {
             prefix,
             paths: paths.unwrap_or_default(),
             env,
+            shell: shell.unwrap_or(KconfigShell::Refuse),
             generated,
         })
     }
@@ -177,6 +201,7 @@ mod tests {
         let rules = recipe.kconfig.unwrap();
         assert_eq!((rules.root.as_str(), rules.prefix.as_str()), ("Kconfig", "CONFIG_"));
         assert_eq!(rules.header_off, HeaderOffName::Left);
+        assert_eq!(rules.shell, KconfigShell::Refuse);
     }
 
     #[test]

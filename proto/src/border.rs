@@ -1,7 +1,7 @@
 //! From messages to checked values and back.
 
 use kbs_plan::error::{Class, Help};
-use kbs_plan::kconfig::{Configurer, DialectName, HeaderOffName, KconfigRules};
+use kbs_plan::kconfig::{Configurer, DialectName, HeaderOffName, KconfigRules, KconfigShell};
 use kbs_plan::limits::Limits;
 use kbs_plan::quantity::{ByteSize, Span};
 use kbs_plan::recipe::{RecipeError, RecipePatch};
@@ -201,6 +201,9 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
     fn try_from(rules: pb::KconfigRules) -> Result<Self, BorderError> {
         let dialect = match rules.dialect() {
             pb::kconfig_rules::Dialect::Conf => DialectName::Conf,
+            pb::kconfig_rules::Dialect::UBoot => DialectName::UBoot,
+            pb::kconfig_rules::Dialect::Seabios => DialectName::Seabios,
+            pb::kconfig_rules::Dialect::Busybox => DialectName::Busybox,
             pb::kconfig_rules::Dialect::Kconfiglib => DialectName::Kconfiglib,
             pb::kconfig_rules::Dialect::Unspecified => need("kconfig.dialect", None)?,
         };
@@ -213,6 +216,7 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
             paths,
             env,
             generated,
+            runs_commands,
         } = rules;
         Ok(Self {
             configure: if kbs_configures { Configurer::Kbs } else { Configurer::Project },
@@ -222,6 +226,7 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
             prefix,
             paths,
             env: env.into_iter().collect(),
+            shell: if runs_commands { KconfigShell::Run } else { KconfigShell::Refuse },
             generated: generated.into_iter().collect(),
         })
     }
@@ -229,10 +234,22 @@ impl TryFrom<pb::KconfigRules> for KconfigRules {
 
 impl From<KconfigRules> for pb::KconfigRules {
     fn from(rules: KconfigRules) -> Self {
-        let KconfigRules { configure, root, dialect, header_off, prefix, paths, env, generated } =
-            rules;
+        let KconfigRules {
+            configure,
+            root,
+            dialect,
+            header_off,
+            prefix,
+            paths,
+            env,
+            shell,
+            generated,
+        } = rules;
         let dialect = match dialect {
             DialectName::Conf => pb::kconfig_rules::Dialect::Conf,
+            DialectName::UBoot => pb::kconfig_rules::Dialect::UBoot,
+            DialectName::Seabios => pb::kconfig_rules::Dialect::Seabios,
+            DialectName::Busybox => pb::kconfig_rules::Dialect::Busybox,
             DialectName::Kconfiglib => pb::kconfig_rules::Dialect::Kconfiglib,
         };
         Self {
@@ -244,6 +261,7 @@ impl From<KconfigRules> for pb::KconfigRules {
             paths,
             env: env.into_iter().collect(),
             generated: generated.into_iter().collect(),
+            runs_commands: shell == KconfigShell::Run,
         }
     }
 }
@@ -268,19 +286,21 @@ mod tests {
     #[test]
     fn how_kconfig_files_are_read_survives_the_wire() {
         let kalico = kbs_plan::recipe::builtin("kalico").unwrap().finish().unwrap();
-        for rules in [
-            kalico.kconfig.unwrap(),
-            KconfigRules {
-                configure: Configurer::Project,
-                root: "a".to_owned(),
-                dialect: DialectName::Conf,
-                header_off: HeaderOffName::Left,
-                prefix: "A_".to_owned(),
-                paths: Vec::new(),
-                env: [("B".to_owned(), "c".to_owned())].into(),
-                generated: [].into(),
-            },
-        ] {
+        let other = |dialect| KconfigRules {
+            configure: Configurer::Project,
+            root: "a".to_owned(),
+            dialect,
+            header_off: HeaderOffName::Left,
+            prefix: "A_".to_owned(),
+            paths: Vec::new(),
+            env: [("B".to_owned(), "c".to_owned())].into(),
+            shell: KconfigShell::Run,
+            generated: [].into(),
+        };
+        let others =
+            [DialectName::Conf, DialectName::UBoot, DialectName::Seabios, DialectName::Busybox];
+        let others = others.map(other);
+        for rules in others.into_iter().chain(kalico.kconfig) {
             let there = pb::KconfigRules::from(rules.clone());
             assert_eq!(KconfigRules::try_from(there).unwrap(), rules);
         }

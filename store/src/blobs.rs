@@ -1,6 +1,6 @@
 //! Reads blobs back, and believes none that does not hash to its name.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -125,8 +125,12 @@ pub(crate) fn holds(path: &Path, id: BlobId, size_b: u64, variant: Variant) -> b
 /// write would have changed; `None` for any other: what a look-up may cost, no proof.
 pub(crate) fn size_as_stored(path: &Path, variant: Variant) -> Option<u64> {
     let found = fs::symlink_metadata(path).ok()?;
-    let is_as_stored = found.is_file()
+    is_as_stored(&found, variant).then_some(found.len())
+}
+
+/// Whether it is a regular file with its variant's mode and the one time.
+pub(crate) fn is_as_stored(found: &Metadata, variant: Variant) -> bool {
+    found.is_file()
         && found.mode() & 0o7777 == variant.mode
-        && (found.mtime(), found.mtime_nsec()) == MTIME;
-    is_as_stored.then_some(found.len())
+        && (found.mtime(), found.mtime_nsec()) == MTIME
 }

@@ -118,6 +118,33 @@ fn a_log_that_does_not_fit_ends_the_build_with_its_path_and_what_it_needs() {
 }
 
 #[test]
+fn a_build_on_a_disk_that_it_fills_is_told_of_the_disk() {
+    if !can_mount() {
+        return;
+    }
+    let lab = Lab::new();
+    // A tree that may be kept is on the disk of the state directory.
+    let repo = noisy("head -c 300000000 /dev/urandom >out/large");
+    let small = spec(&lab, "small", &with_programs(&repo, &["head", "od"]));
+    let wanted = spec(&lab, "wanted", &noise(&repo));
+    let steps = "run before realize \"$1\"; run full realize --keep-failed \"$2\"; run alive daemon \
+                 status; run gc gc --all; run after realize \"$1\"; run check store verify";
+    let said = on_a_small_disk(&lab, steps, &[&small, &wanted]);
+    said.answer("before").done();
+    let refused = said.answer("full");
+    // Its log may be what finds no room first.
+    if refused.code == Some(3) {
+        said.lacks_room("full", lab.state());
+    } else {
+        let full = [lab.state().to_str().unwrap(), "limits.scratch", "the file system of"];
+        refused.left(1).telling(&full);
+    }
+    for name in ["alive", "gc", "after", "check"] {
+        said.answer(name).done();
+    }
+}
+
+#[test]
 fn artifacts_that_do_not_fit_are_told_with_their_size() {
     if !can_mount() {
         return;

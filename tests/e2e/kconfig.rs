@@ -278,3 +278,47 @@ fn a_client_reads_the_files_of_a_source_at_a_ref() {
     let broken = get(&["--project", "klipper", "--ref", "main"]).left(1);
     broken.telling(&["src/Kconfig:2:"]);
 }
+
+/// `fx` whose Kconfig files run `command` for the default of the name.
+fn fx_that_asks(command: &str) -> Repo {
+    let repo = fx();
+    edit(&repo, "Kconfig", "default \"fx\"", &format!("default \"$(shell,{command})\""));
+    repo.write("name.txt", "from a file\n").commit("a command");
+    repo
+}
+
+#[test]
+fn commands_of_kconfig_files_run_in_the_sandbox_where_the_recipe_lets_them() {
+    let command = "cat name.txt; echo more; echo no >&2; ls /tmp /root 2>&1; touch x; exit 3";
+    let (lab, repo) = (Lab::new(), fx_that_asks(command));
+    let asks = |spec: FxSpec| spec.edit("\"rm\"]", "\"rm\", \"ls\", \"touch\"]");
+    lab.realize(&asks(by_kbs(&repo)), &[]).left(2).telling(&["Kconfig:", "cat name.txt"]);
+    let spec = asks(by_kbs(&repo)).edit("dialect =", "shell = 'run'\ndialect =");
+    let text = config(&lab, &spec);
+    let name = text.lines().find_map(|line| line.strip_prefix("CONFIG_NAME=\"")).unwrap();
+    assert!(name.starts_with("from a file more") && !name.contains("no "), "{name}");
+    // Nothing of the host is seen there, not even who is home.
+    assert!(name.contains("/root"), "{name}");
+    let home = std::fs::read_dir("/tmp").unwrap().flatten().map(|entry| entry.file_name());
+    let mut home = home.filter_map(|entry| entry.into_string().ok());
+    assert!(!home.any(|entry| entry.len() > 6 && name.contains(&entry)), "{name}");
+    let client = kbs_config(&lab, &spec, &["get", "NAME"]).done().out;
+    assert_eq!(client, format!("{}\n", name.trim_end_matches('"')));
+}
+
+#[test]
+fn a_command_is_run_once_for_the_files_and_the_image_it_sees() {
+    let (lab, repo) = (Lab::new(), fx_that_asks("date +%s%N"));
+    let spec = by_kbs(&repo)
+        .edit("\"rm\"]", "\"rm\", \"date\"]")
+        .edit("dialect =", "shell = 'run'\npaths = ['Kconfig', 'name.txt']\ndialect =");
+    let first = config(&lab, &spec);
+    assert!(first.lines().any(|line| line.starts_with("CONFIG_NAME=\"1") && line.len() > 30));
+    lab.run(["daemon", "stop"]).done();
+    let other = spec.clone().config("CONFIG_SLEEP=1");
+    assert_eq!(config(&lab, &other), first.replace("CONFIG_SLEEP=0", "CONFIG_SLEEP=1"));
+    repo.write("message.txt", "another").commit("a file that no command sees");
+    assert_eq!(config(&lab, &spec), first);
+    repo.write("name.txt", "another").commit("a file that commands see");
+    assert_ne!(config(&lab, &spec), first);
+}

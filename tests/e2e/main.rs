@@ -20,6 +20,7 @@ mod klipper;
 mod lab;
 mod lifetime;
 mod looked_up;
+mod menuconfig;
 mod operator;
 mod place;
 mod plain;

@@ -9,6 +9,7 @@ mod image;
 mod log;
 mod ls;
 mod man;
+mod menuconfig;
 mod plan;
 mod realize;
 mod recipe;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Image(image::ImageArgs),
     Recipe(recipe::RecipeArgs),
     Config(Box<config::ConfigArgs>),
+    Menuconfig(Box<menuconfig::MenuconfigArgs>),
     Daemon(daemon::DaemonArgs),
     Doctor(doctor::DoctorArgs),
     Completion(completion::CompletionArgs),
@@ -94,6 +96,9 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
         }
         Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
         Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
+        Command::Menuconfig(args) if !args.asks_a_daemon() => {
+            menuconfig::run(&args, &global, env, ui).map(ExitCode::from)
+        }
         Command::Daemon(daemon::DaemonArgs { command: daemon::DaemonCommand::Run(args) }) => {
             daemon::serve(args, &global, env)
         }
@@ -136,6 +141,10 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Config(args) => {
                 args.fetch(session).await?;
                 config::run(*args, session.ui)
+            }
+            Command::Menuconfig(mut args) => {
+                args.fetch(session).await?;
+                menuconfig::run(&args, global, env, session.ui)
             }
             Command::Recipe(_) | Command::Completion(_) | Command::Man(_) => {
                 unreachable!("these ask no daemon")

@@ -1,8 +1,9 @@
 //! The Kconfig files of a commit, which a daemon has.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kbs_kconfig::{FileMap, Kconfig, NoShell};
+use kbs_kconfig::{FileMap, Kconfig, Shell, ShellRefusal};
 use kbs_plan::error::Class;
 use kbs_plan::kconfig::KconfigRules;
 use kbs_plan::recipe::{RecipePatch, builtin};
@@ -28,7 +29,7 @@ pub(crate) struct CommitArgs {
         value_hint = clap::ValueHint::AnyPath,
         conflicts_with_all = ["tree", "recipe", "root", "dialect", "env", "run_shell", "project"]
     )]
-    spec: Option<PathBuf>,
+    pub(super) spec: Option<PathBuf>,
     /// Take the files of a commit of this source (`kbs source ls`), and no tree
     #[arg(
         long,
@@ -36,7 +37,7 @@ pub(crate) struct CommitArgs {
         requires = "rev",
         conflicts_with_all = ["tree", "root", "dialect", "env", "run_shell"]
     )]
-    project: Option<String>,
+    pub(super) project: Option<String>,
     /// The tag, branch or commit
     #[arg(long = "ref", id = "rev", value_name = "REF", requires = "project")]
     rev: Option<String>,
@@ -50,6 +51,14 @@ pub(super) struct Fetched {
     rules: Rules,
     files: FileMap,
     config: String,
+    answers: BTreeMap<String, String>,
+}
+
+impl Shell for Fetched {
+    fn output(&self, command: &str) -> Result<String, ShellRefusal> {
+        let refused = || ShellRefusal { reason: "the daemon did not run it".to_owned() };
+        self.answers.get(command).cloned().ok_or_else(refused)
+    }
 }
 
 impl CommitArgs {
@@ -117,7 +126,8 @@ impl CommitArgs {
 
 impl Fetched {
     fn new(tree: pb::KconfigTree) -> Result<Self, CliError> {
-        let pb::KconfigTree { project, commit: _, version, rules, env, files, config } = tree;
+        let pb::KconfigTree { project, commit: _, version, rules, env, files, config, answers } =
+            tree;
         let rules = need("rules", rules).and_then(KconfigRules::try_from).map_err(|error| {
             CliError::host("cannot read what the daemon answered", &error)
                 .with_help("use a kbs of the same version as the daemon")
@@ -128,6 +138,7 @@ impl Fetched {
             name: format!("{project} {version}"),
             files: files.into_iter().map(|file| (file.path, file.text)).collect(),
             config,
+            answers: answers.into_iter().collect(),
         })
     }
 
@@ -137,7 +148,7 @@ impl Fetched {
     /// What is wrong with them, with the line.
     pub(super) fn load(&self) -> Result<Kconfig, CliError> {
         let Rules { root, dialect, prefix, env, generated: _, subdir: _ } = &self.rules;
-        let loaded = Kconfig::load(root, &self.files, *dialect, env, &NoShell);
+        let loaded = Kconfig::load(root, &self.files, *dialect, env, self);
         loaded.map(|kconfig| kconfig.with_prefix(prefix.clone())).map_err(|error| {
             let mut chain = vec![format!("cannot read the Kconfig files of {}", self.name)];
             chain.extend(snippet::told(&error, &self.files));

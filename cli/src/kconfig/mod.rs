@@ -125,6 +125,26 @@ impl TreeArgs {
         }
     }
 
+    /// Where the project's own tool keeps its configuration.
+    pub(crate) fn dotconfig(&self) -> PathBuf {
+        self.tree.join(".config")
+    }
+
+    /// The spec whose commit it is.
+    pub(crate) fn spec(&self) -> Option<&Path> {
+        self.commit.spec.as_deref()
+    }
+
+    /// The source whose commit it is.
+    pub(crate) fn project(&self) -> Option<&str> {
+        self.commit.project.as_deref()
+    }
+
+    /// Takes the files of the commit of the spec at `path`.
+    pub(crate) fn take_spec(&mut self, path: PathBuf) {
+        self.commit.spec = Some(path);
+    }
+
     /// Reads the files.
     ///
     /// # Errors
@@ -271,10 +291,14 @@ fn of_rules(
         prefix,
         paths: _,
         env: _,
+        shell: _,
         generated,
     } = rules;
     let dialect = match dialect {
         DialectName::Conf => Dialect::CONF,
+        DialectName::UBoot => Dialect::U_BOOT,
+        DialectName::Seabios => Dialect::SEABIOS,
+        DialectName::Busybox => Dialect::BUSYBOX,
         DialectName::Kconfiglib => Dialect::KCONFIGLIB,
     };
     let header_off = match header_off {

@@ -54,7 +54,7 @@ fn sample(sample: kbs_sandbox::Sample) -> pb::Sample {
 
 /// The Kconfig files of a commit as an event.
 pub(crate) fn kconfig(handed: Handed) -> pb::Event {
-    let Handed { project, commit, version, rules, env, files, config } = handed;
+    let Handed { project, commit, version, rules, env, files, config, answers } = handed;
     let file = |KconfigFile { path, text }: KconfigFile| pb::KconfigFile {
         path: path.as_ref().to_owned(),
         text,
@@ -67,6 +67,7 @@ pub(crate) fn kconfig(handed: Handed) -> pb::Event {
         env: env.into_iter().collect(),
         files: files.into_iter().map(file).collect(),
         config,
+        answers: answers.into_iter().collect(),
     };
     pb::Event { event: Some(pb::event::Event::Kconfig(tree)) }
 }

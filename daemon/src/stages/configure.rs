@@ -41,7 +41,7 @@ pub(crate) fn configure(
     let prefix = prefix(recipe)?;
     let Asked { assignments: asked, mut warnings, mut accept } =
         asked::merge(engine, (recipe, rules), ask, pinned, &prefix)?;
-    let tool = Tool::of(engine, (recipe, rules), pinned, toolchain)?;
+    let tool = Tool::of(engine, (recipe, rules), pinned, toolchain, watch)?;
     let key = tool.key(&asked);
     let remembered = || Ok::<_, Problem>(engine.store.configured(key)?);
     let mut text = remembered()?;
@@ -98,10 +98,17 @@ impl<'a> Tool<'a> {
         (recipe, rules): (&'a Recipe, &'a ConfigureRules),
         pinned: &Pinned,
         toolchain: &'a Toolchain,
+        watch: &'a Watch,
     ) -> Result<Self, Problem> {
         Ok(match (recipe.configurer(), &recipe.kconfig) {
             (Configurer::Kbs, Some(kconfig)) => {
-                Self::Kbs(KconfigTree::new(engine, (recipe, kconfig), pinned.commit)?)
+                let recipe = (recipe, kconfig);
+                Self::Kbs(KconfigTree::new(
+                    (engine, watch),
+                    recipe,
+                    pinned.commit,
+                    Some(toolchain),
+                )?)
             }
             _ => Self::Project(OwnTool::new(engine, (recipe, rules), pinned, toolchain)?),
         })

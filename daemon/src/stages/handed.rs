@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use kbs_plan::kconfig::KconfigRules;
+use kbs_plan::kconfig::{KconfigRules, KconfigShell};
 use kbs_plan::recipe::ConfigureRules;
 use kbs_plan::spec::Spec;
 
 use super::asked;
 use super::configure;
 use super::kconfig::{KconfigFile, KconfigTree};
-use super::{pin, sync};
+use super::{image, pin, sync};
 use crate::engine::Engine;
 use crate::engine::watch::Watch;
 use crate::problem::{EngineError, Problem};
@@ -31,9 +31,12 @@ pub(crate) struct Handed {
     pub(crate) files: Vec<KconfigFile>,
     /// All that the spec asks for, as a configuration; not normalised.
     pub(crate) config: String,
+    /// What commands printed that the files ask for.
+    pub(crate) answers: BTreeMap<String, String>,
 }
 
-/// Finds the Kconfig files of a spec's commit. Needs no image, and runs nothing.
+/// Finds the Kconfig files of a spec's commit. Needs no image, and runs nothing, unless the recipe
+/// lets the files ask for commands.
 pub(crate) fn hand(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Handed, Problem> {
     engine.check_open()?;
     let recipe = spec.resolve_recipe()?;
@@ -51,8 +54,13 @@ pub(crate) fn hand(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Handed
     for warning in asked.warnings {
         watch.notice("ignored", warning);
     }
-    let tree = KconfigTree::new(engine, (&recipe, rules), pinned.commit)?;
-    let files = tree.texts(&*tree.load()?)?;
+    let runs = rules.shell == KconfigShell::Run;
+    let image = || image::resolve(engine, &spec.toolchain, &recipe.name, &recipe.toolchain, watch);
+    let toolchain = runs.then(image).transpose()?;
+    let (asker, from) = ((engine, watch), (&recipe, rules));
+    let tree = KconfigTree::new(asker, from, pinned.commit, toolchain.as_ref())?;
+    let kconfig = tree.load()?;
+    let files = tree.texts(&kconfig)?;
     let size_b: usize = files.iter().map(|file| file.text.len()).sum();
     if size_b > TEXT_MAX_B {
         let text = format!(
@@ -69,6 +77,7 @@ pub(crate) fn hand(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Handed
         rules: rules.clone(),
         env: recipe.kconfig_env(),
         files,
+        answers: kconfig.answers().clone(),
         config: asked.assignments.to_text(),
     })
 }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use kbs_kconfig::{
     Assignments, Definition, Dialect, FILE_MAX_B, FileFault, Files, HeaderOff, Kconfig, NoShell,
-    Prefix,
+    Prefix, Shell,
 };
 use kbs_plan::id::ConfigureKey;
-use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules};
+use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules, KconfigShell};
 use kbs_plan::recipe::Recipe;
 use kbs_source::{CommitId, Item, ItemKind, Mirror, Selection};
 use serde::Serialize;
 
-use super::configure;
-use super::pin;
+use super::image::Toolchain;
+use super::kconfig_shell::{JailShell, SurroundingInputs, Surroundings};
+use super::{configure, pin};
 use crate::engine::Engine;
+use crate::engine::watch::Watch;
 use crate::problem::{EngineError, Problem};
 
 /// A Kconfig file of a commit.
@@ -33,21 +35,29 @@ pub(crate) struct KconfigTree<'a> {
     rules: &'a KconfigRules,
     selection: Arc<Selection>,
     env: BTreeMap<String, String>,
+    watch: &'a Watch,
+    /// Where commands run; `None` where they are refused.
+    surroundings: Option<Surroundings<'a>>,
     key: ConfigureKey,
 }
 
 impl<'a> KconfigTree<'a> {
-    /// The files at a commit; none is read yet.
+    /// The files at a commit; none is read yet. Commands that they ask for run in `toolchain`, where
+    /// the recipe lets them.
     pub(crate) fn new(
-        engine: &'a Engine,
+        (engine, watch): (&'a Engine, &'a Watch),
         (recipe, rules): (&'a Recipe, &'a KconfigRules),
         commit: CommitId,
+        toolchain: Option<&'a Toolchain>,
     ) -> Result<Self, Problem> {
         let configure = recipe.configure.iter().map(|rules| &rules.paths);
         let mut choices = [&rules.paths].into_iter().chain(configure);
         let paths = choices.find(|paths| !paths.is_empty()).unwrap_or(&recipe.source.paths);
         let selection = engine.select(commit, paths, pin::submodules(recipe))?;
         let env = recipe.kconfig_env();
+        let runs = toolchain.filter(|_| rules.shell == KconfigShell::Run);
+        let surroundings =
+            runs.map(|toolchain| Surroundings::new(engine, toolchain)).transpose()?;
         let KconfigRules {
             configure: _,
             root,
@@ -56,6 +66,7 @@ impl<'a> KconfigTree<'a> {
             prefix,
             paths: _,
             env: _,
+            shell: _,
             generated,
         } = rules;
         let inputs = TreeInputs {
@@ -68,9 +79,10 @@ impl<'a> KconfigTree<'a> {
             generated,
             subdir: recipe.build.subdir.as_deref(),
             selection: selection.id.to_string(),
+            commands: surroundings.as_ref().map(Surroundings::inputs),
         };
         let key = ConfigureKey::of(&serde_json::to_vec(&inputs).expect("text and maps of text"));
-        Ok(Self { engine, recipe, rules, selection, env, key })
+        Ok(Self { engine, recipe, rules, selection, env, watch, surroundings, key })
     }
 
     /// The key of what they make of `asked`.
@@ -90,22 +102,28 @@ impl<'a> KconfigTree<'a> {
             return Ok(kconfig);
         }
         let prefix = configure::prefix(self.recipe)?;
-        let kconfig = Kconfig::load(
-            &self.rules.root,
-            &self.files(),
-            dialect(self.rules),
-            &self.env,
-            &NoShell,
-        )
-        .map_err(|source| EngineError::Kconfig {
-            project: self.recipe.name.clone(),
-            has_tool: self.has_tool(),
-            source,
-        })?;
-        let kconfig = Arc::new(kconfig.with_prefix(prefix));
+        let kconfig = Arc::new(self.read()?.with_prefix(prefix));
         let text_b = self.texts(&kconfig)?.iter().map(|file| file.text.len()).sum();
         known.put(self.key, Arc::clone(&kconfig), text_b);
         Ok(kconfig)
+    }
+
+    fn read(&self) -> Result<Kconfig, Problem> {
+        let Self { engine, recipe, rules, selection, env, watch, surroundings, key: _ } = self;
+        let load = |shell: &dyn Shell| {
+            Kconfig::load(&rules.root, &self.files(), dialect(rules), env, shell)
+        };
+        let refused = |source| EngineError::Kconfig {
+            project: recipe.name.clone(),
+            has_tool: self.has_tool(),
+            source,
+        };
+        let Some(surroundings) = surroundings else {
+            return Ok(load(&NoShell).map_err(refused)?);
+        };
+        let subdir = recipe.build.subdir.as_deref();
+        let shell = JailShell::new((*engine, *watch), surroundings, selection, subdir, env);
+        load(&shell).map_err(|error| shell.into_problem().unwrap_or_else(|| refused(error).into()))
     }
 
     /// What they make of `asked`.
@@ -161,6 +179,9 @@ impl<'a> KconfigTree<'a> {
 fn dialect(rules: &KconfigRules) -> Dialect {
     let dialect = match rules.dialect {
         DialectName::Conf => Dialect::CONF,
+        DialectName::UBoot => Dialect::U_BOOT,
+        DialectName::Seabios => Dialect::SEABIOS,
+        DialectName::Busybox => Dialect::BUSYBOX,
         DialectName::Kconfiglib => Dialect::KCONFIGLIB,
     };
     let header_off = match rules.header_off {
@@ -181,6 +202,7 @@ struct TreeInputs<'a> {
     generated: &'a BTreeMap<String, String>,
     subdir: Option<&'a str>,
     selection: String,
+    commands: Option<SurroundingInputs<'a>>,
 }
 
 #[derive(Serialize)]

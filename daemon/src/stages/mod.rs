@@ -13,6 +13,7 @@ pub(crate) mod image;
 pub(crate) mod ingest;
 pub(crate) mod jail;
 pub(crate) mod kconfig;
+pub(crate) mod kconfig_shell;
 pub(crate) mod kept;
 mod left_out;
 mod own_tool;

@@ -1,6 +1,7 @@
 //! The project's own configure step, in a jail that holds only what it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kbs_kconfig::{Assignments, Prefix};
@@ -16,8 +17,8 @@ use super::jail::{self, Tail};
 use super::pin::{self, Pinned};
 use super::{build, collect, ingest, verdict};
 use crate::contract;
-use crate::engine::Engine;
 use crate::engine::watch::Watch;
+use crate::engine::{Engine, ScratchRoom};
 use crate::problem::{EngineError, Problem};
 
 /// Room for what a configure step writes, and its time.
@@ -79,14 +80,10 @@ impl<'a> OwnTool<'a> {
     ) -> Result<String, Problem> {
         let Self { engine, recipe, rules, toolchain, selection, marks: _ } = self;
         let source = ingest::ingest(engine, selection)?;
-        image::inspect(engine, toolchain)?;
-        let room = engine.scratch(SCRATCH_B)?;
         let work_dir = contract::work_dir(recipe.build.subdir.as_deref());
         let inside = |path: &str| JailPath::new(path).expect("a checked path below /build");
+        let (base, _room) = step_jail(engine, toolchain, source.layers.clone())?;
         let spec = JailSpec {
-            root: toolchain.rootfs.clone(),
-            source: source.layers.clone(),
-            inputs: Vec::new(),
             files: vec![JailFile {
                 path: inside(&format!("{work_dir}/.config")),
                 bytes: asked.to_text().into_bytes(),
@@ -98,14 +95,7 @@ impl<'a> OwnTool<'a> {
                 .map(|argv| Step { argv: argv.clone(), cwd: inside(&work_dir) })
                 .collect(),
             env: contract::environment(&recipe.build.env, &work_dir, 0),
-            limits: Limits {
-                wall: Some(WALL),
-                scratch_b: SCRATCH_B,
-                ..engine.config.decide(&kbs_plan::limits::Limits::default())?.of_jail()
-            },
-            scratch: room.scratch.clone(),
-            sample_every: engine.config.sample,
-            without: engine.without()?,
+            ..base
         };
         let mut printed = Tail::default();
         let finished = jail::run(
@@ -132,6 +122,33 @@ impl<'a> OwnTool<'a> {
         Ok(kbs_kconfig::canonical(&text, prefix)
             .map_err(|source| EngineError::Config { source })?)
     }
+}
+
+/// A jail for a step before the build, in which nothing is to be done yet, and its room.
+pub(super) fn step_jail(
+    engine: &Engine,
+    toolchain: &Toolchain,
+    layers: Vec<PathBuf>,
+) -> Result<(JailSpec, ScratchRoom), Problem> {
+    image::inspect(engine, toolchain)?;
+    let room = engine.scratch(SCRATCH_B)?;
+    let spec = JailSpec {
+        root: toolchain.rootfs.clone(),
+        source: layers,
+        inputs: Vec::new(),
+        files: Vec::new(),
+        steps: Vec::new(),
+        env: BTreeMap::new(),
+        limits: Limits {
+            wall: Some(WALL),
+            scratch_b: SCRATCH_B,
+            ..engine.config.decide(&kbs_plan::limits::Limits::default())?.of_jail()
+        },
+        scratch: room.scratch.clone(),
+        sample_every: engine.config.sample,
+        without: engine.without()?,
+    };
+    Ok((spec, room))
 }
 
 #[derive(Serialize)]

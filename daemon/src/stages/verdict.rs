@@ -1,9 +1,10 @@
 //! What the end of a jail means, in words for people.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use kbs_plan::quantity::ByteSize;
-use kbs_sandbox::{JailSpec, Limit, Outcome, Usage};
+use kbs_sandbox::{JailSpec, Limit, Outcome, Scratch, Usage};
 use rustix::process::Signal;
 
 use crate::engine::outcome::Cause;
@@ -108,16 +109,37 @@ pub(crate) fn exceeded(limit: Limit, spec: &JailSpec, usage: &Usage) -> (&'stati
             "host-memory",
             "the machine had almost no memory left, and this was the largest build".to_owned(),
         ),
-        Limit::HostDisk => (
-            "host-disk",
-            "the file system of the state directory had almost no room left".to_owned(),
-        ),
+        Limit::HostDisk => ("host-disk", no_room_for(spec, usage)),
         Limit::ScratchFiles => passed(
             format!("it had {} files", usage.scratch_files_peak),
             "scratch-files",
             limits.scratch_files.to_string(),
         ),
     }
+}
+
+/// The directory on a disk that a build writes to, if there is one.
+fn place_of(spec: &JailSpec) -> Option<&Path> {
+    match &spec.scratch {
+        Scratch::Directory(dir) | Scratch::Kept(dir) => Some(dir),
+        Scratch::Memory => None,
+    }
+}
+
+/// Bytes that are free where `dir` is.
+fn free_b(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+fn no_room_for(spec: &JailSpec, usage: &Usage) -> String {
+    let place = place_of(spec).unwrap_or(Path::new("the state directory")).display();
+    let (written, allowed) = (ByteSize(usage.scratch_peak_b).rounded(), spec.limits.scratch_b);
+    format!(
+        "the file system of {place} had almost no room left; the build had written {written} there, \
+         and limits.scratch allows {}",
+        ByteSize(allowed)
+    )
 }
 
 /// The limit that a command may have run into without our seeing it, by what it says. The texts are
@@ -128,9 +150,19 @@ fn suspect(tail: &str, spec: &JailSpec, usage: &Usage) -> Option<String> {
         tail.contains(text).then(|| format!("it says \"{text}\", and limits.{name} is {value}"))
     };
     let scratch = ByteSize(limits.scratch_b).to_string();
-    let scratch_seen = || format!("{scratch}{}", seen(ByteSize(usage.scratch_peak_b).rounded()));
+    let no_space = || {
+        let value = format!("{scratch}{}", seen(ByteSize(usage.scratch_peak_b).rounded()));
+        let text = said("No space left on device", "scratch", value)?;
+        Some(match place_of(spec).map(|dir| (dir, free_b(dir))) {
+            Some((dir, Some(free_b))) => {
+                let left = ByteSize(free_b).rounded();
+                format!("{text}; {left} are left on the file system of {}", dir.display())
+            }
+            _ => text,
+        })
+    };
     said("Too many open files", "open-files", limits.open_files.to_string())
-        .or_else(|| said("No space left on device", "scratch", scratch_seen()))
+        .or_else(no_space)
         .or_else(|| {
             let value = limits.pids?.to_string() + &seen(usage.pids_peak);
             said("Resource temporarily unavailable", "pids", value)
@@ -154,7 +186,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
-    use kbs_sandbox::{JailPath, Limits, Scratch, Step};
+    use kbs_sandbox::{JailPath, Limits, Step};
 
     use super::*;
 
@@ -202,6 +234,18 @@ mod tests {
         it wrote 65.0 MiB, more than limits.scratch allows (64M)
         it had 11 files, more than limits.scratch-files allows (10)
         ");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_the_place_and_the_sizes() {
+        let spec =
+            JailSpec { scratch: Scratch::Directory("/state/scratch/jail-1".into()), ..spec() };
+        let usage = Usage { scratch_peak_b: 9 << 20, ..Usage::default() };
+        assert_eq!(
+            exceeded(Limit::HostDisk, &spec, &usage).1,
+            "the file system of /state/scratch/jail-1 had almost no room left; the build had written \
+             9.0 MiB there, and limits.scratch allows 64M"
+        );
     }
 
     #[test]

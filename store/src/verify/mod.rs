@@ -14,7 +14,7 @@ use kbs_plan::id::BlobId;
 use kbs_plan::tree::{Entry, Tree};
 use redb::ReadableTable as _;
 
-use crate::blobs::{hash_of_about, size_as_stored};
+use crate::blobs::{hash_of_about, is_as_stored};
 use crate::changes::Change;
 use crate::check::{Depth, Extent, Listed, find_damage};
 use crate::error::{At as _, StoreError, lacks_means};
@@ -393,8 +393,11 @@ impl Store {
         let jobs: Vec<_> = files.iter().map(job).collect();
         for ((file, job), read) in files.iter().zip(&jobs).zip(read_all(&jobs, seen)?) {
             let is_bad = match read {
-                Read::Right => size_as_stored(&job.path, file.1).is_none(),
-                // Collected meanwhile.
+                Read::Right => match fs::symlink_metadata(&job.path) {
+                    Ok(found) => !is_as_stored(&found, file.1),
+                    // Collected meanwhile.
+                    Err(error) => error.kind() != io::ErrorKind::NotFound,
+                },
                 Read::Gone => false,
                 Read::Wrong(_) => true,
             };

@@ -1,0 +1,196 @@
+//! `kbs menuconfig`.
+
+use std::path::{Path, PathBuf};
+
+use kbs_kconfig::Kconfig;
+use kbs_plan::error::Class;
+use serde_json::json;
+
+use super::Session;
+use crate::args::Global;
+use crate::env::Env;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::kconfig::TreeArgs;
+use crate::menuconfig::{Disk, Form, Left, Mouse, Origin, Script, State, Theme, run_script, sit};
+use crate::spec::SpecArgs;
+use crate::ui::{Color, Format, Ui};
+
+/// The origin of a configuration that stands in the spec itself.
+const INLINE: &str = "inline";
+
+/// Change a configuration in a menu on the terminal
+///
+/// Shows what the project's own menuconfig shows, with the keys of mconf and kconfiglib, and writes
+/// what that would write. `?` tells all about an entry, Tab why it has its value and what else a
+/// change changes, F1 the keys. With a spec, what is saved goes where its configuration comes from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MenuconfigArgs {
+    /// A spec (a .toml file or a directory), or the configuration to change [default: .config in
+    /// the tree]
+    #[arg(value_name = "SPEC|FILE", value_hint = clap::ValueHint::AnyPath)]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    tree: TreeArgs,
+    /// Show no menu but do this: steps like `set SLEEP=2; save`
+    #[arg(long, value_name = "STEPS")]
+    script: Option<String>,
+    /// Listen to the mouse; the terminal then marks text only with Shift
+    #[arg(long, conflicts_with = "script")]
+    mouse: bool,
+}
+
+impl MenuconfigArgs {
+    /// Whether a daemon has to be asked for the Kconfig files.
+    pub(crate) fn asks_a_daemon(&self) -> bool {
+        self.tree.asks_a_daemon() || self.file.as_deref().is_some_and(is_spec)
+    }
+
+    /// Gets the Kconfig files where a daemon has them.
+    ///
+    /// # Errors
+    /// A wrong spec, or what the daemon answered.
+    pub(crate) async fn fetch(&mut self, session: &mut Session<'_>) -> Result<(), CliError> {
+        if !self.tree.asks_a_daemon()
+            && let Some(spec) = self.file.take_if(|file| is_spec(file))
+        {
+            self.tree.take_spec(spec);
+        }
+        self.tree.fetch(session).await
+    }
+
+    /// Where the configuration comes from and goes to.
+    fn origin(&self) -> Result<(Origin, Disk), CliError> {
+        let label = |path: &Path| path.display().to_string();
+        if let (Some(spec), None) = (self.tree.spec(), &self.file) {
+            let Target { path, note } = Target::of(spec)?;
+            let text = self.tree.config(None)?.map(|config| config.text);
+            let origin = Origin { label: label(&path), path, text, note, form: Form::Any };
+            return Ok((origin, Disk::Replaces));
+        }
+        let path = match (&self.file, self.tree.project()) {
+            (Some(file), _) => file.clone(),
+            (None, Some(project)) => PathBuf::from(format!("{project}.config")),
+            (None, None) => self.tree.dotconfig(),
+        };
+        let text = Disk::find(&path).map_err(|error| {
+            CliError::host(format!("cannot read the configuration {}", path.display()), &error)
+        })?;
+        let (form, disk) = if self.tree.asks_a_daemon() {
+            (Form::Any, Disk::Replaces)
+        } else {
+            (Form::Whole, Disk::KeepsOld)
+        };
+        Ok((Origin { label: label(&path), path, text, note: None, form }, disk))
+    }
+}
+
+/// Whether a path names a spec and no configuration.
+fn is_spec(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "toml") || path.is_dir()
+}
+
+/// Where the configuration of a spec is saved.
+struct Target {
+    path: PathBuf,
+    /// What somebody should know about that.
+    note: Option<String>,
+}
+
+impl Target {
+    fn of(path: &Path) -> Result<Self, CliError> {
+        let args = SpecArgs::of(path);
+        let (spec, dir) = (args.read()?, args.dir()?);
+        let config = spec.config.unwrap_or_default();
+        let has_more = !config.fragments.is_empty() || !config.set.is_empty();
+        let file = config.base.filter(|base| base.origin != INLINE);
+        if let Some(base) = file {
+            let note = has_more.then(|| {
+                format!("the spec sets more on top of {}, which wins over it", base.origin)
+            });
+            return Ok(Self { path: dir.join(base.origin), note });
+        }
+        let name = path.file_stem().filter(|_| !path.is_dir());
+        let name = name.map_or_else(|| "kbs".into(), |stem| stem.to_string_lossy());
+        let name = format!("{name}.config");
+        let note = format!(
+            "the spec names no configuration file: saving writes {name}; put \
+             `file = \"{name}\"` in its [config] for the rest"
+        );
+        Ok(Self { path: dir.join(name), note: Some(note) })
+    }
+}
+
+/// Runs `kbs menuconfig`.
+///
+/// # Errors
+/// What is wrong with the request, the files or the terminal.
+pub(crate) fn run(
+    args: &MenuconfigArgs,
+    global: &Global,
+    env: &Env,
+    ui: &mut Ui,
+) -> Result<Exit, CliError> {
+    let script = args.script.as_deref().map(Script::parse).transpose()?;
+    let kconfig = args.tree.load()?;
+    let (origin, disk) = args.origin()?;
+    let work = Work { kconfig: &kconfig, origin, disk };
+    match script {
+        Some(script) => work.carry_out(&script, ui),
+        None => work.show(global, env, args.mouse, ui),
+    }
+}
+
+/// What is to be changed.
+pub(crate) struct Work<'k> {
+    pub(crate) kconfig: &'k Kconfig,
+    pub(crate) origin: Origin,
+    pub(crate) disk: Disk,
+}
+
+impl Work<'_> {
+    fn carry_out(self, script: &Script, ui: &mut Ui) -> Result<Exit, CliError> {
+        let Self { kconfig, origin, disk } = self;
+        if let Some(note) = &origin.note {
+            ui.say(note);
+        }
+        for path in run_script(script, kconfig, &origin, disk)? {
+            match ui.format {
+                Format::Text => ui.data(&path.display())?,
+                Format::Json => ui.json(&json!({ "event": "saved", "path": path }))?,
+            }
+        }
+        if !script.saves() {
+            ui.warn("the script saves nothing; end it with `save`");
+        }
+        Ok(Exit::Done)
+    }
+
+    fn show(self, global: &Global, env: &Env, mouse: bool, ui: &mut Ui) -> Result<Exit, CliError> {
+        if env.dumb_terminal {
+            return Err(CliError::new(Class::User, "TERM says that this terminal shows no menus")
+                .with_help("change single symbols with --script 'set SYMBOL=VALUE; save'"));
+        }
+        let theme = match global.color {
+            Color::Always => Theme::Colours,
+            Color::Auto if !env.no_color => Theme::Colours,
+            Color::Auto | Color::Never => Theme::Plain,
+        };
+        let mouse = if mouse { Mouse::Heard } else { Mouse::Left };
+        let path = self.origin.path.clone();
+        let mut state = State::new(self.kconfig, self.origin);
+        match sit(&mut state, self.disk, theme, mouse)? {
+            Left::ByKey { dropped: true } => {
+                ui.say(&format!("{} is as it was; changes were not saved", path.display()));
+                Ok(Exit::Done)
+            }
+            Left::ByKey { dropped: false } => Ok(Exit::Done),
+            Left::ByForce(kept) => {
+                if let Some(kept) = kept {
+                    ui.say(&format!("what was not saved is in {}", kept.display()));
+                }
+                Ok(Exit::Cancelled)
+            }
+        }
+    }
+}
