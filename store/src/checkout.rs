@@ -13,6 +13,7 @@ use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::ingest::{check_target, finish_file};
 use crate::layout::{Executable, Layout, Purpose, Variant};
+use crate::parallel;
 
 /// Makes `into`, which does not exist, hold `tree`; returns what has to be synced.
 ///
@@ -25,6 +26,7 @@ pub(crate) fn check_out(
 ) -> Result<BTreeSet<PathBuf>, StoreError> {
     disk::create_dir(into)?;
     let mut unsynced = BTreeSet::from([into.to_owned()]);
+    let mut files = Vec::new();
     for (path, entry) in tree.iter() {
         let place = into.join(path.as_path());
         match entry {
@@ -38,12 +40,16 @@ pub(crate) fn check_out(
             }
             Entry::File { blob, size: _, executable } => {
                 let variant = Variant::of(Purpose::Output, Executable::of(*executable));
-                if let Placed::Copied = place_blob(layout, *blob, variant, &place)? {
-                    unsynced.insert(place);
-                }
+                files.push((*blob, variant, place));
             }
         }
     }
+    let placed = parallel::for_each_little(files.len(), &|number| {
+        let (blob, variant, place) = &files[number];
+        place_blob(layout, *blob, *variant, place)
+    })?;
+    let copies = files.into_iter().zip(placed).filter(|(_, placed)| *placed == Placed::Copied);
+    unsynced.extend(copies.map(|((_, _, place), _)| place));
     stamp_directories(tree, into, Purpose::Output)?;
     Ok(unsynced)
 }
@@ -69,7 +75,7 @@ pub(crate) fn stamp_directories(
     disk::set_mtime(top)
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placed {
     Linked,
     Copied,

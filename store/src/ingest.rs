@@ -16,6 +16,7 @@ use rustix::fs::{Timespec, Timestamps, futimens};
 
 use crate::blobs::{CHUNK_B, holds};
 use crate::disk;
+use crate::early::{Writing, while_writing};
 use crate::error::{At as _, StoreError};
 use crate::layout::{Executable, Layout, MTIME, Purpose, Variant};
 use crate::parallel;
@@ -163,16 +164,21 @@ impl<'s> Batch<'s> {
             incoming.into_inner().unwrap_or_else(PoisonError::into_inner);
         // A blob's name is believed, so the bytes have to be safe before they get it.
         disk::settle(layout.root(), &fresh.values().cloned().collect())?;
-        let mut changed = BTreeSet::new();
-        for ((id, variant), waiting) in fresh {
-            let path = layout.blob(id, variant);
-            let dir = path.parent().expect("blobs lie two levels down").to_owned();
-            if !changed.contains(&dir) && disk::create_dir_if_absent(&dir)? {
-                changed.insert(layout.blobs());
-            }
-            disk::rename(&waiting, &path, "rename a new blob to")?;
-            changed.insert(dir);
+        let fresh: Vec<_> = fresh.into_iter().collect();
+        let dir_of = |path: &Path| path.parent().expect("blobs lie two levels down").to_owned();
+        let paths: Vec<_> =
+            fresh.iter().map(|((id, variant), _)| layout.blob(*id, *variant)).collect();
+        let mut changed: BTreeSet<_> = paths.iter().map(|path| dir_of(path)).collect();
+        let mut made = false;
+        for dir in &changed {
+            made |= disk::create_dir_if_absent(dir)?;
         }
+        if made {
+            changed.insert(layout.blobs());
+        }
+        parallel::for_each_little(fresh.len(), &|number| {
+            disk::rename(&fresh[number].1, &paths[number], "rename a new blob to")
+        })?;
         drop(stage);
         Ok((changed, pinned))
     }
@@ -299,11 +305,16 @@ impl Ingest<'_> {
         open: &(dyn Fn(&RelPath) -> io::Result<R> + Sync),
     ) -> Result<(), StoreError> {
         let batch = &self.batch;
-        let taken = parallel::for_each(incomers.len(), &|number| {
+        let take = |number: usize, writing: &Writing| {
             let Incomer { path, executable, size_b } = &incomers[number];
             let reader =
                 open(path).map_err(|source| StoreError::Input { path: path.clone(), source })?;
-            batch.take(path, *executable, (&mut reader.take(*size_b), *size_b))
+            let taken = batch.take(path, *executable, (&mut reader.take(*size_b), *size_b))?;
+            writing.wrote(taken.1);
+            Ok::<_, StoreError>(taken)
+        };
+        let taken = while_writing(batch.layout.root(), |writing| {
+            parallel::for_each(incomers.len(), &|number| take(number, writing))
         })?;
         for (incomer, (blob, size)) in incomers.into_iter().zip(taken) {
             let Incomer { path, executable, size_b: _ } = incomer;

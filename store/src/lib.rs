@@ -16,6 +16,7 @@ mod claim;
 mod collect;
 mod database;
 mod disk;
+mod early;
 mod error;
 #[cfg(test)]
 mod faults;

@@ -32,6 +32,19 @@ pub(crate) fn for_each_waiting<R: Send, E: Send>(
     on_threads(THREADS_MAX, count, work)
 }
 
+/// As [`for_each`], for work that is so little that a thread has to have much of it.
+///
+/// # Errors
+/// As [`for_each`].
+pub(crate) fn for_each_little<R: Send, E: Send>(
+    count: usize,
+    work: &(dyn Fn(usize) -> Result<R, E> + Sync),
+) -> Result<Vec<R>, E> {
+    const MUCH: usize = 64;
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    on_threads(processors.min(count / MUCH), count, work)
+}
+
 fn on_threads<R: Send, E: Send>(
     threads: usize,
     count: usize,

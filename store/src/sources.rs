@@ -18,6 +18,7 @@ use crate::changes::Change;
 use crate::check::glance;
 use crate::checkout::stamp_directories;
 use crate::disk;
+use crate::early::{Writing, while_writing};
 use crate::error::{At as _, StoreError};
 use crate::index::TreeRow;
 use crate::ingest::{Stage, check_target, finish_file};
@@ -146,7 +147,8 @@ impl Store {
         let mut unsynced = make_directories(&shape, &top)?;
         // What files share their bytes with stays until the row says so.
         let pinned = Mutex::new(self.pins.none());
-        let written = parallel::for_each(entries.len(), &|number| {
+        let root = self.paths().root();
+        let take = |number: usize, writing: &Writing| {
             let SourceEntry { path, kind } = &entries[number];
             let SourceKind::File { executable } = kind else { return Ok(None) };
             let bytes = read(number).map_err(SourceError::Entry)?;
@@ -158,7 +160,11 @@ impl Store {
                 disk::write(&mut file, &bytes, &place, (0, bytes.len() as u64))?;
                 finish_file(&file, variant).at("set the mode and time of", &place)?;
             }
+            writing.wrote(bytes.len() as u64);
             Ok::<_, SourceError<E>>(Some((blob, bytes.len() as u64)))
+        };
+        let written = while_writing(root, |writing| {
+            parallel::for_each(entries.len(), &|number| take(number, writing))
         })?;
         let mut tree = Tree::default();
         for (SourceEntry { path, kind }, written) in entries.iter().zip(written) {
