@@ -250,8 +250,7 @@ impl Engine {
 
     /// Bytes that are free where the state directory is; everything where that cannot be told.
     pub(crate) fn free_b(&self) -> u64 {
-        let stat = rustix::fs::statvfs(self.store.paths().root());
-        stat.map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+        free_b(self.store.paths().root()).unwrap_or(u64::MAX)
     }
 
     /// Refuses new work while the daemon leaves.
@@ -372,4 +371,10 @@ pub(crate) fn memory_b() -> u64 {
 /// Seconds since 1970, for records that people read; never for keys.
 pub(crate) fn now_unix_s() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Bytes that are free on the file system of `dir`, `None` where that cannot be told.
+pub(crate) fn free_b(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -7,6 +7,7 @@ use kbs_plan::quantity::ByteSize;
 use kbs_sandbox::{JailSpec, Limit, Outcome, Scratch, Usage};
 use rustix::process::Signal;
 
+use crate::engine::free_b;
 use crate::engine::outcome::Cause;
 use crate::problem::{EngineError, Problem};
 
@@ -124,12 +125,6 @@ fn place_of(spec: &JailSpec) -> Option<&Path> {
         Scratch::Directory(dir) | Scratch::Kept(dir) => Some(dir),
         Scratch::Memory => None,
     }
-}
-
-/// Bytes that are free where `dir` is.
-fn free_b(dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn no_room_for(spec: &JailSpec, usage: &Usage) -> String {
