@@ -1,5 +1,6 @@
 //! Following a request until it ends.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use kbs_plan::error::Class;
@@ -69,13 +70,24 @@ pub(crate) async fn follow(
 
 /// Hands every message of a stream to `show`, to its end or an error of `show`.
 ///
+/// # Errors
+/// As [`until`].
+pub(crate) async fn each<T>(
+    messages: Streaming<T>,
+    mut show: impl FnMut(T) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    until(messages, |message| show(message).map(ControlFlow::Continue)).await
+}
+
+/// As [`each`], until `show` breaks off.
+///
 /// An interrupt drops the stream, which withdraws the request; a second one ends the process.
 ///
 /// # Errors
 /// What the daemon answered, what `show` said, or the interrupt.
-pub(crate) async fn each<T>(
+pub(crate) async fn until<T>(
     mut messages: Streaming<T>,
-    mut show: impl FnMut(T) -> Result<(), CliError>,
+    mut show: impl FnMut(T) -> Result<ControlFlow<()>, CliError>,
 ) -> Result<(), CliError> {
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
@@ -85,9 +97,9 @@ pub(crate) async fn each<T>(
             Ok(()) = &mut interrupt => return Err(interrupted()),
             message = messages.message() => message.map_err(remote)?,
         };
-        match message {
-            Some(message) => show(message)?,
-            None => return Ok(()),
+        let Some(message) = message else { return Ok(()) };
+        if show(message)?.is_break() {
+            return Ok(());
         }
     }
 }

@@ -66,7 +66,7 @@ pub use layout::{Executable, Layout};
 pub use logs::{LogFile, LogReader, LogTail, LogWriter};
 pub use outputs::LookUp;
 pub use policy::{Candidate, Decision, Holder, Item, Policy, Reason, decide};
-pub use removal::Removed;
+pub use removal::{Removed, TakenOut};
 pub use roots::{Root, RootKind, RootState};
 pub use row::{
     ConfigDifference, Ending, FailureRecord, FailureRow, JobOutcome, JobRow, LogFacts,

@@ -28,6 +28,8 @@ impl Store {
     pub fn sweep(&self) -> Result<Removed, StoreError> {
         let layout = self.paths();
         let _room = self.room();
+        // What is left from now on may come too late for this sweep.
+        self.left_litter.store(false, Ordering::Relaxed);
         let mut removed = Removed::default();
         let stage = Stage::new(layout)?;
         let dirs: [(_, Whose<'_>); 5] = [

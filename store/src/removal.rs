@@ -1,8 +1,14 @@
 //! Takes away what nothing holds: rows first, then files, so that nothing is ever half there.
+//!
+//! In two steps, because a file system can take long over the second: first things are gone for
+//! everybody, then their files are removed and their bytes come back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kbs_plan::id::{BlobId, BuildKey, TreeId};
 use kbs_plan::tree::Tree;
@@ -46,6 +52,31 @@ impl std::ops::AddAssign for Removed {
     }
 }
 
+/// Things that are gone for everybody, and whose files wait for
+/// [`give_back`](Store::give_back). Dropped before that, their files are left to a sweep.
+#[derive(Debug)]
+#[must_use]
+pub struct TakenOut {
+    /// Number of things: outputs, layers, images, failures.
+    pub things: u64,
+    /// Their files and directories, all of them in `stage`.
+    moved: Vec<PathBuf>,
+    stage: Stage,
+    blobs: BTreeSet<BlobId>,
+    own_b: u64,
+    /// Of the store: whether something is left to a sweep.
+    left_litter: Arc<AtomicBool>,
+    is_given_back: bool,
+}
+
+impl Drop for TakenOut {
+    fn drop(&mut self) {
+        if !self.is_given_back {
+            self.left_litter.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What keeps things from being removed, besides work that goes on.
 enum Respect<'a> {
     /// Roots and image names.
@@ -57,12 +88,11 @@ enum Respect<'a> {
 /// A listing that was read before anything was locked.
 type Listed = Option<(TreeId, BTreeSet<BlobId>)>;
 
-/// What lies in the way of a thing that goes.
+/// What goes with a thing.
 struct Doomed {
     changes: Vec<Change>,
-    /// Its directory, and a file for each of its rows.
-    dir: Option<PathBuf>,
-    files: Vec<PathBuf>,
+    /// Its directory, and a file or two for each of its rows; some may not be there.
+    places: Vec<PathBuf>,
     blobs: BTreeSet<BlobId>,
     /// Bytes of files that are its own.
     own_b: u64,
@@ -93,25 +123,39 @@ impl Store {
         Ok(self.remove_all(items, &Respect::Nothing)?.things)
     }
 
+    /// The first step of [`remove`](Self::remove): things are gone for everybody, durably, and their
+    /// bytes are not free yet. Whoever adds something waits meanwhile, so a thousand at a time will do.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub fn take_out(&self, items: &[Item], now_unix_s: u64) -> Result<TakenOut, StoreError> {
+        let _room = self.room();
+        let judged = self.judge_roots(now_unix_s)?;
+        self.take_out_respecting(items, &Respect::Holders(&judged))
+    }
+
+    /// The second step: removes the files of what was taken out, and the blobs that nothing else has
+    /// come to use meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what is left then is in nobody's way, and the next sweep removes it.
+    pub fn give_back(&self, mut taken: TakenOut) -> Result<Removed, StoreError> {
+        let _room = self.room();
+        parallel::for_each_waiting(taken.moved.len(), &|number| {
+            let place = &taken.moved[number];
+            remove_tree(place).at("remove", place)
+        })?;
+        let mut removed = self.release(&taken.blobs)?;
+        removed += Removed { things: taken.things, blobs: 0, freed_b: taken.own_b };
+        taken.is_given_back = true;
+        Ok(removed)
+    }
+
     fn remove_all(&self, items: &[Item], respect: &Respect<'_>) -> Result<Removed, StoreError> {
         let _room = self.room();
         let mut removed = Removed::default();
         for items in items.chunks(TOGETHER) {
-            let listed = parallel::for_each(items.len(), &|number| self.list(&items[number]))?;
-            let stage = Stage::new(self.paths())?;
-            let doomed = self.take_out(items, listed, &stage, respect)?;
-            // The files themselves: nothing names them any more.
-            parallel::for_each_waiting(doomed.len(), &|number| {
-                let dir = stage.join(&number.to_string());
-                remove_tree(&dir).at("remove", &dir)
-            })?;
-            drop(stage);
-            let mut blobs = BTreeSet::new();
-            for Doomed { blobs: own, own_b, .. } in doomed {
-                removed += Removed { things: 1, blobs: 0, freed_b: own_b };
-                blobs.extend(own);
-            }
-            removed += self.release(&blobs)?;
+            removed += self.give_back(self.take_out_respecting(items, respect)?)?;
         }
         Ok(removed)
     }
@@ -126,14 +170,13 @@ impl Store {
         Ok(listing.map(|listing| (listing.id(), blobs(listing))))
     }
 
-    /// Removes the rows and the names of things; their files are in `stage` then.
-    fn take_out(
+    fn take_out_respecting(
         &self,
         items: &[Item],
-        listed: Vec<Listed>,
-        stage: &Stage,
         respect: &Respect<'_>,
-    ) -> Result<Vec<Doomed>, StoreError> {
+    ) -> Result<TakenOut, StoreError> {
+        let listed = parallel::for_each(items.len(), &|number| self.list(&items[number]))?;
+        let stage = Stage::new(self.paths())?;
         let _alone = self.locks.take_away();
         let (rooted, named) = match respect {
             Respect::Holders(judged) => (self.rooted_now(judged)?, self.named_images()?),
@@ -162,19 +205,43 @@ impl Store {
                     doomed.extend(self.doom(item, &aliases, listed)?);
                 }
             }
-            let changes = doomed.iter().flat_map(|doomed| doomed.changes.clone()).collect();
-            self.submit("forget what is collected", changes)?;
-            parallel::for_each_waiting(doomed.len(), &|number| {
-                let Doomed { dir, files, .. } = &doomed[number];
-                if let Some(dir) = dir.as_deref().filter(|dir| is_directory(dir)) {
-                    // Moving a directory needs permission to write to it.
-                    disk::set_mode(dir, 0o755)?;
-                    disk::rename(dir, &stage.join(&number.to_string()), "move away")?;
-                }
-                files.iter().try_for_each(|file| disk::remove_file(file).map(drop))
-            })?;
-            Ok(doomed)
+            self.take_out_doomed(doomed, stage)
         })
+    }
+
+    /// Removes the rows of things, then their names.
+    fn take_out_doomed(&self, doomed: Vec<Doomed>, stage: Stage) -> Result<TakenOut, StoreError> {
+        let changes = doomed.iter().flat_map(|doomed| doomed.changes.clone()).collect();
+        self.submit("forget what is collected", changes)?;
+        let mut taken = TakenOut {
+            things: doomed.len() as u64,
+            moved: Vec::new(),
+            blobs: BTreeSet::new(),
+            own_b: 0,
+            left_litter: Arc::clone(&self.left_litter),
+            is_given_back: false,
+            stage,
+        };
+        let mut moving = Vec::new();
+        for Doomed { changes: _, places, blobs, own_b } in doomed {
+            taken.blobs.extend(blobs);
+            taken.own_b += own_b;
+            for place in places {
+                let to = taken.stage.join(&moving.len().to_string());
+                moving.push((place, to));
+            }
+        }
+        let moved = parallel::for_each(moving.len(), &|number| {
+            let (place, to) = &moving[number];
+            move_away(place, to)
+        })?;
+        taken.moved = moving
+            .into_iter()
+            .zip(moved)
+            .filter(|(_, moved)| *moved)
+            .map(|((_, to), _)| to)
+            .collect();
+        Ok(taken)
     }
 
     /// What goes with a thing; `None` where it is gone already.
@@ -197,10 +264,10 @@ impl Store {
                 let is_base = row.stored_as == *key;
                 Doomed {
                     changes: keys.iter().map(|key| Change::DropOutput { key: *key }).collect(),
-                    dir: is_base.then(|| layout.output(row.stored_as, &row.stored_name)),
-                    files: keys
+                    places: keys
                         .iter()
                         .flat_map(|key| [layout.meta(*key), layout.log(*key, Ending::Succeeded)])
+                        .chain(is_base.then(|| layout.output(row.stored_as, &row.stored_name)))
                         .collect(),
                     blobs: if is_base { blobs_of(row.tree) } else { BTreeSet::new() },
                     own_b: 0,
@@ -215,8 +282,7 @@ impl Store {
                 };
                 Doomed {
                     changes: vec![Change::DropTree { thing: *thing }],
-                    dir: Some(dir),
-                    files: vec![layout.meta_of(*thing)],
+                    places: vec![dir, layout.meta_of(*thing)],
                     blobs: blobs_of(row.tree),
                     own_b,
                 }
@@ -225,9 +291,8 @@ impl Store {
                 let log = layout.log(*key, Ending::Failed);
                 Doomed {
                     changes: vec![Change::DropFailure { key: *key }],
-                    dir: None,
                     own_b: fs::metadata(&log).map_or(0, |log| log.len()),
-                    files: vec![layout.failure_meta(*key), log],
+                    places: vec![layout.failure_meta(*key), log],
                     blobs: BTreeSet::new(),
                 }
             }
@@ -289,6 +354,23 @@ impl Store {
     fn named_images(&self) -> Result<BTreeSet<String>, StoreError> {
         let names = self.image_names()?.into_iter();
         Ok(names.filter(|(name, _)| !name.starts_with('@')).map(|(_, digest)| digest).collect())
+    }
+}
+
+/// Moves a file or a directory; says whether it was there.
+fn move_away(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    let mut moved = disk::try_rename(from, to);
+    if matches!(&moved, Err(error) if error.kind() == io::ErrorKind::PermissionDenied) {
+        // Moving a directory rewrites its `..`, which needs permission to write to it.
+        if is_directory(from) {
+            disk::set_mode(from, 0o755)?;
+        }
+        moved = disk::try_rename(from, to);
+    }
+    match moved {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).at("move away", from),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::changes::{Change, Totals};
 use crate::claim::{Claim, OpenError, claim};
@@ -38,6 +38,8 @@ pub struct Store {
     pub(crate) was_left_open: bool,
     /// Whether what such a process has left is gone.
     pub(crate) was_swept: AtomicBool,
+    /// Whether we have left something to a sweep ourselves.
+    pub(crate) left_litter: Arc<AtomicBool>,
     /// Last, so that the directory is released after everything in it is closed.
     claim: Claim,
 }
@@ -89,6 +91,7 @@ impl Store {
             clones: OnceLock::new(),
             was_left_open,
             was_swept: AtomicBool::new(false),
+            left_litter: Arc::default(),
             claim,
         };
         store.load_ballast();
@@ -163,7 +166,8 @@ impl Drop for Store {
             tracing::warn!(%error, "last uses and jobs are forgotten");
         }
         // Until somebody has swept, the next to open the directory is told to.
-        let is_clean = !self.was_left_open || self.was_swept.load(Ordering::Relaxed);
+        let is_clean = (!self.was_left_open || self.was_swept.load(Ordering::Relaxed))
+            && !self.left_litter.load(Ordering::Relaxed);
         if is_clean && let Err(error) = disk::remove_file(&self.paths().open_marker()) {
             tracing::warn!(%error, "the next to open the state directory will sweep it");
         }

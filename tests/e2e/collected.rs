@@ -26,7 +26,7 @@ pub(crate) fn keys(lab: &Lab) -> BTreeSet<String> {
 }
 
 fn gc(lab: &Lab, options: &[&str]) -> Answer {
-    lab.run([&["gc", "--json"], options].concat()).done()
+    lab.run([&["gc", "--json", "--wait"], options].concat()).done()
 }
 
 /// What was decided of everything of one kind: id, whether it goes, and why.
@@ -76,6 +76,29 @@ fn an_output_that_a_link_keeps_stays_until_the_link_is_gone() {
     assert!(keys(&lab).is_empty() && !kept.path.exists());
     assert_eq!(lab.run(["root", "ls", "--json"]).done().out, "");
     assert!(names(&lab.state().join("roots")).is_empty());
+}
+
+#[test]
+fn what_goes_is_gone_at_once_and_its_files_are_removed_whoever_waits() {
+    let (lab, repo) = (Lab::new(), fx());
+    let first = build(&lab, &repo, "first", &[]);
+    let went = lab.run(["gc", "--all", "--json"]).done();
+    let gone = went.events().pop().unwrap();
+    assert_eq!((&gone["event"], &gone["stay"]), (&"gone".into(), &1.into()), "{went}");
+    assert!(gone["things"].as_u64() > Some(0) && gone["size_b"].as_u64() > Some(0), "{went}");
+    assert!(keys(&lab).is_empty() && !first.path.exists());
+    assert!(build(&lab, &repo, "first", &[]).path.exists(), "it can be made again meanwhile");
+
+    let text = lab.run(["gc", "--all", "--wait"]).done().out;
+    assert!(text.starts_with("freed "), "{text}");
+    let outputs = names(&lab.state().join("outputs"));
+    let staged = names(&lab.state().join("scratch"));
+    assert_eq!((outputs.len(), staged.len()), (0, 0), "{outputs:?} {staged:?}");
+    // By itself it does the daemon's work to its end.
+    build(&lab, &repo, "second", &[]);
+    lab.run(["daemon", "stop"]).done();
+    let text = lab.run(["gc", "--all", "--no-daemon"]).done().out;
+    assert!(text.starts_with("freed "), "{text}");
 }
 
 #[test]

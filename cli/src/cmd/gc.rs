@@ -1,5 +1,6 @@
 //! `kbs gc`.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use kbs_plan::quantity::{ByteSize, Span};
@@ -9,7 +10,7 @@ use kbs_proto::pb::collect_event::Event;
 use super::Session;
 use crate::error::{CliError, gone, remote};
 use crate::exit::Exit;
-use crate::follow::each;
+use crate::follow::until;
 use crate::render::json;
 use crate::render::table::Table;
 use crate::render::text::{count, short, size, span, time};
@@ -18,7 +19,8 @@ use crate::ui::{Format, Ui};
 /// Remove outputs, sources, images and logs that nothing needs
 ///
 /// Without a criterion, does what `[gc]` in the daemon's configuration says. What a root, a named
-/// image, running work or a kept work tree needs always stays. Builds go on meanwhile.
+/// image, running work or a kept work tree needs always stays. Builds go on meanwhile. What goes is
+/// gone for everybody when this ends; the daemon then removes the files, unless told to `--wait`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GcArgs {
     /// Everything that nothing holds
@@ -39,6 +41,9 @@ pub(crate) struct GcArgs {
     /// Tell of everything why it would stay or go, and remove nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Return when all bytes have come back, and say how many; implied by --max-size and --free
+    #[arg(long)]
+    wait: bool,
 }
 
 /// Runs `kbs gc`.
@@ -46,7 +51,7 @@ pub(crate) struct GcArgs {
 /// # Errors
 /// What the daemon answered, or the interrupt.
 pub(crate) async fn run(args: GcArgs, session: &mut Session<'_>) -> Result<Exit, CliError> {
-    let GcArgs { all, older_than, max_size, free, keep, dry_run } = args;
+    let GcArgs { all, older_than, max_size, free, keep, dry_run, wait } = args;
     let policy = pb::CollectPolicy {
         everything: all,
         older_than_s: older_than.map(|Span(span)| span.as_secs()),
@@ -58,12 +63,15 @@ pub(crate) async fn run(args: GcArgs, session: &mut Session<'_>) -> Result<Exit,
     let policy = Some(policy).filter(|policy| *policy != pb::CollectPolicy::default());
     let is_configured = policy.is_none();
     let daemon = session.daemon().await?;
+    // Who asks for room wants to use it; in this process nobody else would remove the files.
+    let is_asked = wait || max_size.is_some() || free.is_some();
+    let waits = is_asked || dry_run || daemon.socket.is_none();
     let request = pb::CollectRequest { dry_run, policy };
     let events = daemon.store().collect(request).await.map_err(remote)?.into_inner();
     let ui = &mut *session.ui;
     let mut table = Table::new(&["FATE", "KIND", "ID", "NAME", "SIZE", "USED", "WHY"]);
-    let mut summary = None;
-    each(events, |event| {
+    let mut end = None;
+    until(events, |event| {
         match event.event {
             Some(Event::Progress(progress)) => show(&progress, ui),
             Some(Event::Decision(it)) if !it.goes && !dry_run => {}
@@ -71,27 +79,90 @@ pub(crate) async fn run(args: GcArgs, session: &mut Session<'_>) -> Result<Exit,
                 ui.json(&json::decision(&it))?;
             }
             Some(Event::Decision(it)) => row(&it, &mut table),
-            Some(Event::Summary(it)) => summary = Some(it),
+            Some(Event::Gone(it)) => {
+                if ui.format == Format::Json {
+                    ui.json(&json::gone(&it))?;
+                }
+                end = Some(End::Gone(it));
+                if !waits {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Some(Event::Summary(it)) => {
+                if ui.format == Format::Json {
+                    ui.json(&json::summary(&it, dry_run))?;
+                }
+                end = Some(End::Summary(it));
+            }
             // An event of a newer daemon.
             None => {}
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })
     .await?;
     ui.clear();
-    let summary = summary.ok_or_else(|| gone(None))?;
+    let end = end.filter(|end| !waits || matches!(end, End::Summary(_)));
+    let end = end.ok_or_else(|| gone(None))?;
     if ui.format == Format::Json {
-        ui.json(&json::summary(&summary, dry_run))?;
         return Ok(Exit::Done);
     }
     if !table.is_empty() && (dry_run || ui.is_verbose()) {
         ui.data(&table)?;
     }
-    tell(&summary, dry_run, ui)?;
-    if summary.things == 0 && summary.stay > 0 && is_configured {
+    ui.data(&end.told(dry_run))?;
+    if let (0, 1.., true) = (end.things(), end.stay(), is_configured) {
         ui.say("the configuration asks for nothing to go; see `kbs gc --help` for what else can");
     }
     Ok(Exit::Done)
+}
+
+/// What is told at the end.
+enum End {
+    /// Files are still being removed.
+    Gone(pb::CollectGone),
+    Summary(pb::CollectSummary),
+}
+
+impl End {
+    fn things(&self) -> u64 {
+        match self {
+            Self::Gone(gone) => gone.things,
+            Self::Summary(summary) => summary.things,
+        }
+    }
+
+    fn stay(&self) -> u64 {
+        match self {
+            Self::Gone(gone) => gone.stay,
+            Self::Summary(summary) => summary.stay,
+        }
+    }
+
+    /// For people.
+    fn told(&self, dry_run: bool) -> String {
+        let things = count(self.things(), "thing");
+        let stay = self.stay();
+        let swept = |litter: u64| match litter {
+            0 => String::new(),
+            litter => format!(", and swept {}", count(litter, "leftover")),
+        };
+        match self {
+            Self::Summary(pb::CollectSummary { freed_b, .. }) if dry_run => {
+                format!("would free {}: {things} would go, {stay} would stay", size(*freed_b))
+            }
+            Self::Summary(pb::CollectSummary { freed_b, litter, .. }) => {
+                format!("freed {}: {things} went, {stay} stay{}", size(*freed_b), swept(*litter))
+            }
+            Self::Gone(pb::CollectGone { size_b: 0, litter, .. }) => {
+                format!("{things} went, {stay} stay{}", swept(*litter))
+            }
+            Self::Gone(pb::CollectGone { size_b, litter, .. }) => format!(
+                "{things} went, {stay} stay{}; up to {} are being freed",
+                swept(*litter),
+                size(*size_b)
+            ),
+        }
+    }
 }
 
 fn show(progress: &pb::CollectProgress, ui: &mut Ui) {
@@ -100,6 +171,7 @@ fn show(progress: &pb::CollectProgress, ui: &mut Ui) {
         "list" => "looking at everything in the store".to_owned(),
         "remove" => format!("removed {done} of {of}"),
         "sweep" => "looking for what killed work has left".to_owned(),
+        "give-back" => format!("removing files: {done} of {of} parts"),
         other => other.to_owned(),
     };
     if ui.is_live() { ui.show(&text) } else { ui.detail(&text) }
@@ -145,18 +217,4 @@ fn since(seconds: u64) -> String {
         1 => "a day".to_owned(),
         days => format!("{days} days"),
     }
-}
-
-fn tell(summary: &pb::CollectSummary, dry_run: bool, ui: &mut Ui) -> Result<(), CliError> {
-    let pb::CollectSummary { things, blobs: _, freed_b, stay, litter } = summary;
-    let freed = size(*freed_b);
-    let things = count(*things, "thing");
-    if dry_run {
-        return ui.data(&format!("would free {freed}: {things} would go, {stay} would stay"));
-    }
-    let litter = match litter {
-        0 => String::new(),
-        litter => format!(", and swept {}", count(*litter, "leftover")),
-    };
-    ui.data(&format!("freed {freed}: {things} went, {stay} stay{litter}"))
 }

@@ -273,6 +273,18 @@ pub(crate) fn decision(decision: &pb::CollectDecision) -> Value {
     })
 }
 
+/// What is gone, and may still have files.
+pub(crate) fn gone(gone: &pb::CollectGone) -> Value {
+    let pb::CollectGone { things, size_b, stay, litter } = gone;
+    json!({
+        "event": "gone",
+        "things": things,
+        "size_b": size_b,
+        "stay": stay,
+        "litter": litter,
+    })
+}
+
 /// What came of a collection.
 pub(crate) fn summary(summary: &pb::CollectSummary, dry_run: bool) -> Value {
     let pb::CollectSummary { things, blobs, freed_b, stay, litter } = summary;

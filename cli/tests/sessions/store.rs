@@ -54,6 +54,14 @@ fn collected() -> Vec<collect_event::Event> {
         .collect()
 }
 
+/// The same when it is no dry run.
+fn went() -> Vec<collect_event::Event> {
+    let mut events = collected();
+    let gone = pb::CollectGone { things: 3, size_b: 7 << 20, stay: 5, litter: 1 };
+    events.insert(events.len() - 1, collect_event::Event::Gone(gone));
+    events
+}
+
 #[test]
 fn a_dry_run_tells_of_everything_and_the_other_of_what_went() {
     let fake = Fake::start(Script { collected: collected(), ..Script::default() });
@@ -73,20 +81,36 @@ fn a_dry_run_tells_of_everything_and_the_other_of_what_went() {
         would free 6.0 MiB: 3 things would go, 5 would stay
         -- stderr
         ");
+    assert_eq!(run(&mut fake.kbs(&["gc", "-n", "--json"])).json().len(), 9);
+    let fake = Fake::start(Script { collected: went(), ..Script::default() });
     let went = run(&mut fake.kbs(&["gc", "--all"])).transcript(fake.dir.path());
     insta::assert_snapshot!(went, @r"
         status 0
         -- stdout
-        freed 6.0 MiB: 3 things went, 5 stay, and swept 1 leftover
+        3 things went, 5 stay, and swept 1 leftover; up to 7.0 MiB are being freed
         -- stderr
         ");
+    for wait in ["--wait", "--free=1G", "--max-size=1G"] {
+        let went = run(&mut fake.kbs(&["gc", "--all", wait])).transcript(fake.dir.path());
+        insta::allow_duplicates!(insta::assert_snapshot!(went, @r"
+            status 0
+            -- stdout
+            freed 6.0 MiB: 3 things went, 5 stay, and swept 1 leftover
+            -- stderr
+            "));
+    }
     let went = run(&mut fake.kbs(&["gc", "--all", "-v"]));
     assert!(went.stdout.contains("goes") && !went.stdout.contains("stays"), "{went:?}");
     let went = run(&mut fake.kbs(&["gc", "--json"])).json();
-    assert_eq!(went.len(), 4, "what stays is no news: {went:?}");
+    assert_eq!(
+        (went.len(), &went[3]["event"]),
+        (4, &"gone".into()),
+        "what stays is no news: {went:?}"
+    );
+    let went = run(&mut fake.kbs(&["gc", "--json", "--wait"])).json();
+    assert_eq!(went.len(), 5, "{went:?}");
     assert_eq!(went[1]["unused_s"], 864_000);
-    assert_eq!((&went[3]["event"], &went[3]["blobs"]), (&"summary".into(), &2.into()));
-    assert_eq!(run(&mut fake.kbs(&["gc", "-n", "--json"])).json().len(), 9);
+    assert_eq!((&went[4]["event"], &went[4]["blobs"]), (&"summary".into(), &2.into()));
 }
 
 #[test]

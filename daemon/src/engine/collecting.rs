@@ -3,7 +3,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kbs_store::Lease;
+use kbs_store::{Decision, Lease};
+
+/// What went.
+#[derive(Debug, Clone)]
+pub(crate) struct Gone {
+    /// Over everything, least recently used first.
+    pub(crate) decisions: Vec<Decision>,
+    /// Number of things that went.
+    pub(crate) things: u64,
+    /// Number of leftovers that were swept.
+    pub(crate) litter: u64,
+}
 
 /// What collections share.
 #[derive(Debug, Default)]

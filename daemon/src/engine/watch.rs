@@ -10,6 +10,7 @@ use kbs_sandbox::{Job, Sample};
 use kbs_store::Lease;
 use tokio::sync::mpsc;
 
+use super::collecting::Gone;
 use crate::problem::{EngineError, Problem};
 
 /// One thing that happened to a request.
@@ -56,6 +57,8 @@ pub(crate) enum Happening {
         /// How many there are.
         of: u64,
     },
+    /// What a collection takes is gone for everybody.
+    Gone(Box<Gone>),
     /// So much of the store was compared with what was promised of it.
     Verifying {
         /// Outputs, layers and images.

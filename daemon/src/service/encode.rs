@@ -34,6 +34,7 @@ pub(crate) fn event(happening: Happening) -> Option<pb::Event> {
         Happening::Collecting { .. }
         | Happening::Verifying { .. }
         | Happening::Opened(_)
+        | Happening::Gone(_)
         | Happening::Printed { .. } => return None,
     };
     Some(pb::Event { event: Some(event) })

@@ -14,10 +14,11 @@ use tonic::{Request, Response, Status};
 
 use super::builds::find;
 use super::stream::{self, Answer, answer};
+use crate::engine::collecting::Gone;
 use crate::engine::watch::{Happening, Watch};
 use crate::engine::{Engine, now_unix_s, tasks};
 use crate::problem::{EngineError, Problem};
-use crate::stages::garbage::{self, Collected, Criteria, Mode, Wanted};
+use crate::stages::garbage::{self, Collected, Criteria, Mode, Told, Wanted};
 
 /// So many keys are looked up without a thread for it.
 const AT_ONCE: usize = 16;
@@ -37,18 +38,27 @@ impl Store for Service {
         let wanted = policy.map_or(Wanted::Configured, |policy| Wanted::These(criteria(policy)));
         let mode = if dry_run { Mode::Tell } else { Mode::TakeAndSweep };
         let running = tasks::request(&self.0, move |engine, watch| {
-            garbage::collect(engine, &wanted, mode, &|step, done, of| {
-                let (done, of) = (done as u64, of as u64);
-                watch.glimpse(Happening::Collecting { step, done, of });
+            garbage::collect(engine, &wanted, mode, &|told| {
+                match told {
+                    Told::Progress { step, done, of } => {
+                        let (done, of) = (done as u64, of as u64);
+                        watch.glimpse(Happening::Collecting { step, done, of });
+                    }
+                    Told::Gone(gone) => watch.tell(Happening::Gone(Box::new(gone))),
+                }
                 watch.check()
             })
         });
-        let each = |happening| match happening {
-            Happening::Collecting { step, done, of } => {
-                let progress = pb::CollectProgress { step: step.to_owned(), done, of };
-                Some(collect_event(pb::collect_event::Event::Progress(progress)))
+        let each = |happening| -> Box<dyn Iterator<Item = pb::CollectEvent> + Send> {
+            match happening {
+                Happening::Collecting { step, done, of } => {
+                    let progress = pb::CollectProgress { step: step.to_owned(), done, of };
+                    let progress = pb::collect_event::Event::Progress(progress);
+                    Box::new([collect_event(progress)].into_iter())
+                }
+                Happening::Gone(gone) => Box::new(went(*gone)),
+                _ => Box::new(std::iter::empty()),
             }
-            _ => None,
         };
         Ok(Response::new(stream::of(running, each, collected)))
     }
@@ -143,14 +153,26 @@ fn collect_event(event: pb::collect_event::Event) -> pb::CollectEvent {
     pb::CollectEvent { event: Some(event) }
 }
 
+/// What is told once everything that goes is gone.
+fn went(gone: Gone) -> impl Iterator<Item = pb::CollectEvent> + Send {
+    let Gone { decisions, things, litter } = gone;
+    let going = || decisions.iter().filter(|decision| decision.reason.goes());
+    let size_b = going().map(|decision| decision.candidate.size_b).sum();
+    let stay = (decisions.len() - going().count()) as u64;
+    let gone = pb::CollectGone { things, size_b, stay, litter };
+    told(decisions).chain([collect_event(pb::collect_event::Event::Gone(gone))])
+}
+
 fn collected(collected: Collected) -> impl Iterator<Item = pb::CollectEvent> + Send {
-    use pb::collect_event::Event;
-    let Collected { decisions, removed, litter } = collected;
+    let Collected { decisions, removed, stay, litter } = collected;
     let Removed { things, blobs, freed_b } = removed;
-    let stay = decisions.iter().filter(|decision| !decision.reason.goes()).count() as u64;
     let summary = pb::CollectSummary { things, blobs, freed_b, stay, litter };
-    let decisions = decisions.into_iter().map(|it| collect_event(Event::Decision(decision(it))));
-    decisions.chain([collect_event(Event::Summary(summary))])
+    told(decisions).chain([collect_event(pb::collect_event::Event::Summary(summary))])
+}
+
+fn told(decisions: Vec<Decision>) -> impl Iterator<Item = pb::CollectEvent> + Send {
+    let event = |it| collect_event(pb::collect_event::Event::Decision(decision(it)));
+    decisions.into_iter().map(event)
 }
 
 fn decision(decision: Decision) -> pb::CollectDecision {

@@ -20,17 +20,19 @@ pub(crate) fn status(problem: &Problem) -> Status {
     to_status(problem.as_help())
 }
 
-/// The stream of a request: each happening, then what its result says.
+/// The stream of a request: what each happening says, then what its result says.
 ///
-/// What `last` makes is made as the client reads: there may be more of it than fits into memory.
-pub(crate) fn of<T, M, L>(
+/// What `each` and `last` make is made as the client reads: there may be more of it than fits into
+/// memory.
+pub(crate) fn of<T, M, E, L>(
     running: Running<Result<T, Problem>>,
-    mut each: impl FnMut(Happening) -> Option<M> + Send + 'static,
+    mut each: impl FnMut(Happening) -> E + Send + 'static,
     last: impl FnOnce(T) -> L + Send + 'static,
 ) -> Answer<M>
 where
     T: Send + 'static,
     M: Send + 'static,
+    E: IntoIterator<Item = M, IntoIter: Send>,
     L: IntoIterator<Item = M, IntoIter: Send>,
 {
     let Running { mut happenings, result, guard } = running;
@@ -40,7 +42,7 @@ where
         let _guard = guard;
         let told = async {
             while let Some(happening) = happenings.recv().await {
-                if let Some(message) = each(happening) {
+                for message in each(happening) {
                     drop(sender.send(Ok(message)).await);
                 }
             }

@@ -1,13 +1,16 @@
 //! Takes away what nothing holds and the policy does not keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use kbs_image::ImageDigest;
-use kbs_store::{Candidate, Decision, Holder, Item, Lease, Policy, Reason, Removed, Thing, decide};
+use kbs_store::{
+    Candidate, Decision, Holder, Item, Lease, Policy, Reason, Removed, TakenOut, Thing, decide,
+};
 
 use super::kept::{self, Resting};
 use crate::config::Upkeep;
+use crate::engine::collecting::Gone;
 use crate::engine::{Engine, now_unix_s, tasks};
 use crate::problem::Problem;
 
@@ -46,17 +49,27 @@ pub(crate) enum Mode {
     TakeAndSweep,
 }
 
-/// How far a collection is: the step, how many things are done, and how many there are. An error ends
-/// it.
-pub(crate) type Progress<'a> = &'a dyn Fn(&'static str, usize, usize) -> Result<(), Problem>;
+/// What a collection tells while it goes on.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// How far it is: the step, how many things are done, and how many there are.
+    Progress { step: &'static str, done: usize, of: usize },
+    /// What goes is gone for everybody. Its files are still to be removed, whoever waits for that.
+    Gone(Gone),
+}
+
+/// Hears what a collection tells. An error ends it before anything has gone.
+pub(crate) type Listener<'a> = &'a dyn Fn(Told) -> Result<(), Problem>;
 
 /// What came of a collection.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    /// Over everything, least recently used first.
+    /// Those that were not told before.
     pub(crate) decisions: Vec<Decision>,
     /// What went, or would.
     pub(crate) removed: Removed,
+    /// Number of things that stay.
+    pub(crate) stay: u64,
     /// Number of leftovers that were swept.
     pub(crate) litter: u64,
 }
@@ -67,41 +80,59 @@ const TAKING_S: u64 = 10;
 /// So many things are taken before somebody who left is noticed.
 const TOGETHER: usize = 1024;
 
+/// So many of these wait for their files to be removed before a collection takes out more.
+const WAITING_MAX: usize = 8;
+
 /// Decides over everything in the store and beside it, and takes what goes. One at a time: waits for
 /// another one to end.
 ///
 /// # Errors
-/// What cannot be read or removed, or what `progress` says; what went so far is gone, and the rest is
+/// What cannot be read or removed, or what `tell` says; what went so far is gone, and the rest is
 /// whole.
 pub(crate) fn collect(
     engine: &Engine,
     wanted: &Wanted,
     mode: Mode,
-    progress: Progress<'_>,
+    tell: Listener<'_>,
 ) -> Result<Collected, Problem> {
     let _turn = engine.collecting.begin();
-    let (mut litter, mut swept_b) = (0, 0);
+    let mut swept = Removed::default();
+    let mut litter = 0;
     if mode == Mode::TakeAndSweep {
         // First: what nobody needs makes room for what somebody may.
-        progress("sweep", 0, 0)?;
-        let swept = engine.store.sweep()?;
-        swept_b = swept.freed_b;
+        progress(tell, "sweep", 0, 0)?;
+        swept = engine.store.sweep()?;
         litter = swept.things + swept.blobs + kept::sweep(engine);
     }
-    progress("list", 0, 0)?;
+    progress(tell, "list", 0, 0)?;
     let now_unix_s = now_unix_s();
     let decisions = match wanted {
         Wanted::Nothing => Vec::new(),
         _ => judge(engine, wanted, now_unix_s)?,
     };
+    let stay = decisions.iter().filter(|decision| !decision.reason.goes()).count() as u64;
     if mode == Mode::Tell {
         let removed = estimate(engine, &decisions);
-        return Ok(Collected { decisions, removed, litter: 0 });
+        return Ok(Collected { decisions, removed, stay, litter: 0 });
     }
-    let (mut removed, _needed) = take(engine, &decisions, now_unix_s, progress)?;
+    let (mut taken, _needed) = take(engine, &decisions, now_unix_s, tell)?;
     forget_notes(engine)?;
-    removed.freed_b += swept_b;
-    Ok(Collected { decisions, removed, litter })
+    let things = taken.things();
+    // Who has left has left; nobody else would remove the files.
+    drop(tell(Told::Gone(Gone { decisions, things, litter })));
+    let parts = taken.waiting.len();
+    while !taken.waiting.is_empty() {
+        engine.check_open()?;
+        drop(progress(tell, "give-back", parts - taken.waiting.len(), parts));
+        taken.give_back(engine)?;
+    }
+    let mut removed = taken.removed;
+    removed.freed_b += swept.freed_b;
+    Ok(Collected { decisions: Vec::new(), removed, stay, litter })
+}
+
+fn progress(tell: Listener<'_>, step: &'static str, done: usize, of: usize) -> Result<(), Problem> {
+    tell(Told::Progress { step, done, of })
 }
 
 /// Decides over everything.
@@ -279,44 +310,71 @@ fn estimate(engine: &Engine, decisions: &[Decision]) -> Removed {
     removed
 }
 
-/// Removes what goes and nothing has come to hold meanwhile; returns what the trees that stay need,
-/// held.
+/// What a collection has taken.
+#[derive(Debug, Default)]
+struct Taken {
+    /// What has gone with its files.
+    removed: Removed,
+    /// What has gone, and whose files have not, oldest first.
+    waiting: VecDeque<TakenOut>,
+}
+
+impl Taken {
+    /// Number of things that went.
+    fn things(&self) -> u64 {
+        self.removed.things + self.waiting.iter().map(|taken| taken.things).sum::<u64>()
+    }
+
+    /// Removes the files of what has waited longest.
+    fn give_back(&mut self, engine: &Engine) -> Result<(), Problem> {
+        if let Some(taken) = self.waiting.pop_front() {
+            self.removed += engine.store.give_back(taken)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes out what goes and nothing has come to hold meanwhile; returns what the trees that stay need,
+/// held, too.
 fn take(
     engine: &Engine,
     decisions: &[Decision],
     now_unix_s: u64,
-    progress: Progress<'_>,
-) -> Result<(Removed, Vec<Lease>), Problem> {
+    tell: Listener<'_>,
+) -> Result<(Taken, Vec<Lease>), Problem> {
     let going = decisions.iter().filter(|decision| decision.reason.goes());
     let going: Vec<_> = going.map(|decision| &decision.candidate).collect();
     let (all, mut done) = (going.len(), 0);
-    let mut removed = Removed::default();
+    let mut taken = Taken::default();
     let mut of_store = Vec::new();
     for candidate in going {
         let Some(name) = kept_name(&candidate.item) else {
             of_store.push(candidate);
             continue;
         };
-        progress("remove", done, all)?;
+        progress(tell, "remove", done, all)?;
         done += 1;
         if kept::remove(engine, name)? {
-            removed += Removed { things: 1, blobs: 0, freed_b: candidate.size_b };
+            taken.removed += Removed { things: 1, blobs: 0, freed_b: candidate.size_b };
         }
     }
     // Trees that somebody has come to use, or that came themselves, stay with what they need.
     let needed = kept::hold_needs(engine)?;
     for candidates in of_store.chunks(TOGETHER) {
-        progress("remove", done, all)?;
+        progress(tell, "remove", done, all)?;
         let mut items = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             if !is_used_since(engine, candidate)? {
                 items.push(candidate.item.clone());
             }
         }
-        removed += engine.store.remove(&items, now_unix_s)?;
+        taken.waiting.push_back(engine.store.take_out(&items, now_unix_s)?);
+        if taken.waiting.len() > WAITING_MAX {
+            taken.give_back(engine)?;
+        }
         done += candidates.len();
     }
-    Ok((removed, needed))
+    Ok((taken, needed))
 }
 
 /// Whether somebody was handed something after it was judged: then it was judged wrongly.
@@ -380,8 +438,8 @@ fn begin_by_itself(engine: &Arc<Engine>, wanted: Wanted, mode: Mode) {
     tasks::beside(engine, "collect", move |engine| {
         let Some(_turn) = engine.collecting.begin_by_itself() else { return };
         tracing::info!(free_b = engine.free_b(), ?mode, "a collection begins by itself");
-        match collect(engine, &wanted, mode, &|_, _, _| engine.check_open()) {
-            Ok(Collected { removed, litter, decisions: _ }) => {
+        match collect(engine, &wanted, mode, &|_| engine.check_open()) {
+            Ok(Collected { removed, litter, .. }) => {
                 let Removed { things, blobs, freed_b } = removed;
                 tracing::info!(things, blobs, litter, freed_b, "a collection has ended");
             }

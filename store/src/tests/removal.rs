@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::verified::image;
 use super::{Lab, firmware, log, record};
-use crate::{Item, Policy, Root, RootKind, Store, Thing, decide};
+use crate::{Item, Policy, Repair, Root, RootKind, Scope, Store, Thing, decide};
 
 fn commit(store: &Store, name: &str) -> crate::OutputRow {
     let tree = firmware(store, name);
@@ -195,4 +195,37 @@ fn a_planted_link_lets_nothing_outside_be_changed() {
     store.remove(&[Item::Thing(Thing::Output(row.record.key), Vec::new())], 17).unwrap();
     let mode = fs::metadata(&outside).unwrap().mode() & 0o777;
     assert_eq!(mode, 0o700, "a private directory is {mode:o} now");
+}
+
+#[test]
+fn what_is_taken_out_is_gone_and_what_came_to_use_its_blobs_keeps_them() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = commit(&store, "mcu");
+    let item = Item::Thing(Thing::Output(row.record.key), Vec::new());
+    let taken = store.take_out(&[item], 17).unwrap();
+    assert_eq!(taken.things, 1);
+    assert!(store.output(row.record.key).unwrap().found().is_none());
+    assert!(!store.output_path(&row).exists() && !store.paths().meta(row.record.key).exists());
+    let again = commit(&store, "mcu");
+    let removed = store.give_back(taken).unwrap();
+    assert_eq!((removed.things, removed.blobs, removed.freed_b), (1, 0, 0));
+    assert!(store.output(again.record.key).unwrap().found().is_some());
+    let verified = store.verify(Scope::Whole, Repair::No, &mut |_| true).unwrap();
+    assert!(verified.findings.is_empty(), "{verified:?}");
+}
+
+#[test]
+fn what_is_never_given_back_is_swept_after_the_next_opening() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let row = commit(&store, "mcu");
+    let item = Item::Thing(Thing::Output(row.record.key), Vec::new());
+    drop(store.take_out(&[item], 17).unwrap());
+    drop(store);
+    let store = lab.open();
+    assert!(store.was_left_open(), "nobody is told to sweep");
+    assert!(store.sweep().unwrap().blobs > 0);
+    drop(store);
+    assert!(!lab.open().was_left_open());
 }

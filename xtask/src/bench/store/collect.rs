@@ -1,13 +1,15 @@
 //! The collection of many small outputs, beside that of Nix.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use kbs_store::{Item, Policy, Removed, Store, decide};
 
 use super::Bench;
 use super::index::{NOW_UNIX_S, commit_small, fresh};
+use super::served::Daemon;
 use crate::bench::nix::Nix;
 use crate::bench::report::Report;
 use crate::bench::rounds::{Contender, interleave, time};
@@ -16,26 +18,23 @@ use crate::{Failure, say};
 const BUDGET: &str = "≥ 5 × faster";
 const THREADS: u64 = 8;
 
-/// Measures the collection of everything where nothing is held.
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// Everything is gone for everybody.
+    Gone,
+    /// Its bytes have come back, too.
+    Freed,
+}
+
+/// Measures the collection of everything where nothing is held, each time a whole process.
 pub(super) fn measure(report: &mut Report, bench: &Bench, outputs: usize) -> Result<(), Failure> {
     say(&format!("collection of {outputs} outputs"));
-    let store = fresh(&bench.path("collected"))?;
     let nix = Nix::without_builds(bench.dir.path())
         .inspect_err(|error| report.skip("nix-store --gc as a peer", &error.to_string()))
         .ok();
-    let mut contenders = vec![Contender::measured(|_| {
-        fill(&store, outputs as u64)?;
-        settle(bench)?;
-        let start = Instant::now();
-        let removed = collect(&store)?;
-        let took = start.elapsed();
-        let expected = (outputs as u64, 3 * outputs as u64);
-        if (removed.things, removed.blobs) == expected {
-            Ok(took)
-        } else {
-            Err(format!("the collection took {removed:?}").into())
-        }
-    })];
+    let ours = |until| Contender::measured(move |_| gc(bench, outputs as u64, until));
+    let mut contenders = vec![ours(Until::Gone), ours(Until::Freed)];
     if let Some(nix) = &nix {
         let paths = small_trees(bench, outputs)?;
         contenders.push(Contender::measured(move |_| {
@@ -51,10 +50,48 @@ pub(super) fn measure(report: &mut Report, bench: &Bench, outputs: usize) -> Res
         }));
     }
     let took = interleave((bench.runs / 2).max(1), contenders)?;
-    let peer = took.get(1).map(|took| ("nix-store --gc", (*took).into()));
-    let what = format!("collection of {outputs} outputs of 3 files");
+    let peer = took.get(2).map(|took| ("nix-store --gc", (*took).into()));
+    let what = format!("collection of {outputs} outputs of 3 files, `kbs gc --all`");
     report.row(&what, took[0], peer.as_slice(), Some(BUDGET));
+    report.row("the same with `--wait`: their bytes are free", took[1], peer.as_slice(), None);
     Ok(())
+}
+
+/// Times `kbs gc` of a store of small outputs.
+fn gc(bench: &Bench, outputs: u64, until: Until) -> Result<Duration, Failure> {
+    let state = bench.path("collected");
+    let store = fresh(&state)?;
+    fill(&store, outputs)?;
+    drop(store);
+    let kbs = bench.kbs()?;
+    let (daemon, _) = Daemon::start(&kbs, &state)?;
+    settle(bench)?;
+    let command = || {
+        let mut command = Command::new(&kbs);
+        command.args(["gc", "--all"]).env("KBS_STATE", &state).env_remove("KBS_SOCKET");
+        command
+    };
+    let and_wait = || {
+        let mut command = command();
+        command.arg("--wait");
+        command
+    };
+    let took = match until {
+        Until::Gone => {
+            let took = time("kbs gc", command())?;
+            // Its turn comes when that of the first has ended.
+            time("kbs gc --wait", and_wait())?;
+            took
+        }
+        Until::Freed => time("kbs gc --wait", and_wait())?,
+    };
+    drop(daemon);
+    let left = Store::open(&state)?.totals()?;
+    if (left.outputs, left.blobs) == (0, 0) {
+        Ok(took)
+    } else {
+        Err(format!("the collection left {left:?}").into())
+    }
 }
 
 /// Takes everything that nothing holds.
@@ -71,7 +108,7 @@ pub(super) fn collect(store: &Store) -> Result<Removed, Failure> {
 }
 
 fn settle(bench: &Bench) -> Result<(), Failure> {
-    let mut command = std::process::Command::new("sync");
+    let mut command = Command::new("sync");
     command.arg("-f").arg(bench.dir.path());
     time("sync -f", command).map(drop)
 }
