@@ -33,11 +33,11 @@ impl Store {
         let mut removed = Removed::default();
         let stage = Stage::new(layout)?;
         let dirs: [(_, Whose<'_>); 5] = [
-            (layout.images(), &|store, name| store.is_image_named(name)),
-            (layout.outputs(), &|store, name| store.is_output_named(name)),
-            (layout.sources(), &|store, name| store.is_layer_named(name)),
-            (layout.metas(), &|store, name| store.is_meta_named(name)),
-            (layout.logs(), &|store, name| store.is_log_named(name)),
+            (layout.images(), &Self::is_image_named),
+            (layout.outputs(), &|store, name, _| store.is_output_named(name)),
+            (layout.sources(), &Self::is_layer_named),
+            (layout.metas(), &Self::is_meta_named),
+            (layout.logs(), &|store, name, _| store.is_log_named(name)),
         ];
         for (dir, is_named) in dirs {
             removed += self.sweep_dir(&dir, is_named, &stage)?;
@@ -59,39 +59,47 @@ impl Store {
         // One by one: there may be millions.
         for entry in fs::read_dir(dir).at("list", dir)? {
             let name = entry.at("list", dir)?.file_name();
-            if !self.is_ours(&name, is_named)? {
+            if !self.is_ours(&name, is_named, &|thing| self.leases.holds(thing))? {
                 suspects.push(name);
             }
         }
         if suspects.is_empty() {
             return Ok(removed);
         }
-        // Looked at again while nobody is between a file and its row.
+        // Looked at again while nobody is between a file and its row, or begins to use it.
         let _alone = self.locks.take_away();
-        for name in suspects {
-            let path = dir.join(&name);
-            if self.is_ours(&name, is_named)? {
-                continue;
+        self.leases.while_still(|is_leased| {
+            for name in suspects {
+                let path = dir.join(&name);
+                if self.is_ours(&name, is_named, is_leased)? {
+                    continue;
+                }
+                let Ok(facts) = fs::symlink_metadata(&path) else { continue };
+                if facts.is_dir() {
+                    disk::set_mode(&path, 0o755)?;
+                    let number = removed.things;
+                    let aside =
+                        format!("{}-{number}", dir.file_name().unwrap_or_default().display());
+                    disk::rename(&path, &stage.join(&aside), "move away")?;
+                } else {
+                    disk::remove_file(&path)?;
+                    removed.freed_b += facts.len();
+                }
+                removed.things += 1;
             }
-            let Ok(facts) = fs::symlink_metadata(&path) else { continue };
-            if facts.is_dir() {
-                disk::set_mode(&path, 0o755)?;
-                let number = removed.things;
-                let aside = format!("{}-{number}", dir.file_name().unwrap_or_default().display());
-                disk::rename(&path, &stage.join(&aside), "move away")?;
-            } else {
-                disk::remove_file(&path)?;
-                removed.freed_b += facts.len();
-            }
-            removed.things += 1;
-        }
-        Ok(removed)
+            Ok(removed)
+        })
     }
 
     /// Whether a name is one that we did not give, or one that a row needs.
-    fn is_ours(&self, name: &OsString, is_named: Whose<'_>) -> Result<bool, StoreError> {
+    fn is_ours(
+        &self,
+        name: &OsString,
+        is_named: Whose<'_>,
+        is_leased: IsLeased<'_>,
+    ) -> Result<bool, StoreError> {
         // A name that is no text is none of ours, and not ours to remove.
-        match name.to_str().map_or(Ok(true), |name| is_named(self, name)) {
+        match name.to_str().map_or(Ok(true), |name| is_named(self, name, is_leased)) {
             // Its row is not gone, and no reason to leave everything else.
             Err(error @ StoreError::Row { .. }) => {
                 tracing::warn!(name = %name.display(), %error, "it is not swept");
@@ -110,26 +118,26 @@ impl Store {
         Ok(row.is_some_and(|row| row.stored_as == key && row.stored_name == name))
     }
 
-    fn is_layer_named(&self, name: &str) -> Result<bool, StoreError> {
+    fn is_layer_named(&self, name: &str, is_leased: IsLeased<'_>) -> Result<bool, StoreError> {
         // By their shape, those of older layouts are among these, and have no row.
         let Ok(id) = name.parse::<BlobId>() else { return Ok(true) };
-        self.is_tree_needed(Thing::Layer(*id.as_bytes()))
+        self.is_tree_needed(Thing::Layer(*id.as_bytes()), is_leased)
     }
 
-    fn is_image_named(&self, name: &str) -> Result<bool, StoreError> {
+    fn is_image_named(&self, name: &str, is_leased: IsLeased<'_>) -> Result<bool, StoreError> {
         let id = name.strip_prefix("sha256-").and_then(|hex| hex.parse::<BlobId>().ok());
-        id.map_or(Ok(true), |id| self.is_tree_needed(Thing::Image(*id.as_bytes())))
+        id.map_or(Ok(true), |id| self.is_tree_needed(Thing::Image(*id.as_bytes()), is_leased))
     }
 
     /// Whether a layer or an image has a row, or somebody uses it without.
-    fn is_tree_needed(&self, thing: Thing) -> Result<bool, StoreError> {
-        Ok(self.leases.holds(thing) || self.tree_row(thing)?.is_some())
+    fn is_tree_needed(&self, thing: Thing, is_leased: IsLeased<'_>) -> Result<bool, StoreError> {
+        Ok(is_leased(thing) || self.tree_row(thing)?.is_some())
     }
 
-    fn is_meta_named(&self, name: &str) -> Result<bool, StoreError> {
+    fn is_meta_named(&self, name: &str, is_leased: IsLeased<'_>) -> Result<bool, StoreError> {
         match About::of(name) {
             About::Thing(Thing::Output(key)) => Ok(self.lookup(key)?.is_some()),
-            About::Thing(thing) => self.is_tree_needed(thing),
+            About::Thing(thing) => self.is_tree_needed(thing, is_leased),
             About::Failure(key) => Ok(self.failure(key)?.is_some()),
             About::Other => Ok(true),
         }
@@ -186,8 +194,11 @@ impl Store {
     }
 }
 
-/// Says whether a row needs what has this name.
-type Whose<'a> = &'a dyn Fn(&Store, &str) -> Result<bool, StoreError>;
+/// Says whether a row needs what has this name, or somebody uses it.
+type Whose<'a> = &'a dyn Fn(&Store, &str, IsLeased<'_>) -> Result<bool, StoreError>;
+
+/// Says whether somebody uses a thing.
+type IsLeased<'a> = &'a dyn Fn(Thing) -> bool;
 
 fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
     match fs::read_dir(dir) {

@@ -178,13 +178,7 @@ impl Store {
     /// # Errors
     /// As [`OutputMeta::read`].
     pub(crate) fn read_listing(&self, thing: Thing) -> Result<Result<Tree, Unsound>, StoreError> {
-        let path = self.paths().meta_of(thing);
-        Ok(match thing {
-            Thing::Output(_) => OutputMeta::read(&path, None)?.map(|(meta, _)| meta.tree),
-            Thing::Layer(_) | Thing::Image(_) => {
-                TreeMeta::read(&path, thing)?.map(|meta| meta.tree)
-            }
-        })
+        read_listing_at(&self.paths().meta_of(thing), thing)
     }
 
     /// The tree that a row speaks of.
@@ -205,6 +199,17 @@ impl Store {
         let dir = place.parent().expect("it lies in a directory of the store").to_owned();
         disk::settle(self.paths().root(), &[dir].into())
     }
+}
+
+/// The listing of a thing in a file about it, as far as the file itself can be believed.
+pub(crate) fn read_listing_at(
+    path: &Path,
+    thing: Thing,
+) -> Result<Result<Tree, Unsound>, StoreError> {
+    Ok(match thing {
+        Thing::Output(_) => OutputMeta::read(path, None)?.map(|(meta, _)| meta.tree),
+        Thing::Layer(_) | Thing::Image(_) => TreeMeta::read(path, thing)?.map(|meta| meta.tree),
+    })
 }
 
 /// The file of a failure.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kbs_plan::id::{BlobId, BuildKey, TreeId};
+use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Tree;
 
 use crate::changes::Change;
@@ -19,6 +19,7 @@ use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::ingest::Stage;
 use crate::layout::Variant;
+use crate::meta::read_listing_at;
 use crate::parallel;
 use crate::policy::Item;
 use crate::roots::Judged;
@@ -61,8 +62,9 @@ pub struct TakenOut {
     pub things: u64,
     /// Their files and directories, all of them in `stage`.
     moved: Vec<PathBuf>,
+    /// Those among them that list the blobs of a thing.
+    listings: Vec<(Thing, PathBuf)>,
     stage: Stage,
-    blobs: BTreeSet<BlobId>,
     own_b: u64,
     /// Of the store: whether something is left to a sweep.
     left_litter: Arc<AtomicBool>,
@@ -85,15 +87,13 @@ enum Respect<'a> {
     Nothing,
 }
 
-/// A listing that was read before anything was locked.
-type Listed = Option<(TreeId, BTreeSet<BlobId>)>;
-
 /// What goes with a thing.
 struct Doomed {
     changes: Vec<Change>,
     /// Its directory, and a file or two for each of its rows; some may not be there.
     places: Vec<PathBuf>,
-    blobs: BTreeSet<BlobId>,
+    /// It has blobs, and its first file lists them.
+    listed: Option<Thing>,
     /// Bytes of files that are its own.
     own_b: u64,
 }
@@ -141,11 +141,18 @@ impl Store {
     /// [`StoreError`]; what is left then is in nobody's way, and the next sweep removes it.
     pub fn give_back(&self, mut taken: TakenOut) -> Result<Removed, StoreError> {
         let _room = self.room();
+        let blobs = parallel::for_each(taken.listings.len(), &|number| {
+            let (thing, place) = &taken.listings[number];
+            // Of what cannot be read the blobs stay, and are litter.
+            let listing = read_listing_at(place, *thing)?.ok();
+            let blobs = |listing: Tree| listing.files().map(|(_, blob, _)| blob).collect();
+            Ok::<Vec<_>, StoreError>(listing.map(blobs).unwrap_or_default())
+        })?;
         parallel::for_each_waiting(taken.moved.len(), &|number| {
             let place = &taken.moved[number];
             remove_tree(place).at("remove", place)
         })?;
-        let mut removed = self.release(&taken.blobs)?;
+        let mut removed = self.release(&blobs.into_iter().flatten().collect())?;
         removed += Removed { things: taken.things, blobs: 0, freed_b: taken.own_b };
         taken.is_given_back = true;
         Ok(removed)
@@ -160,22 +167,11 @@ impl Store {
         Ok(removed)
     }
 
-    /// The blobs of an item. Of what cannot be read they stay, and are litter.
-    fn list(&self, item: &Item) -> Result<Listed, StoreError> {
-        let Item::Thing(thing @ (Thing::Output(_) | Thing::Image(_)), _) = item else {
-            return Ok(None);
-        };
-        let listing = self.read_listing(*thing)?.ok();
-        let blobs = |listing: Tree| listing.files().map(|(_, blob, _)| blob).collect();
-        Ok(listing.map(|listing| (listing.id(), blobs(listing))))
-    }
-
     fn take_out_respecting(
         &self,
         items: &[Item],
         respect: &Respect<'_>,
     ) -> Result<TakenOut, StoreError> {
-        let listed = parallel::for_each(items.len(), &|number| self.list(&items[number]))?;
         let stage = Stage::new(self.paths())?;
         let _alone = self.locks.take_away();
         let (rooted, named) = match respect {
@@ -186,7 +182,7 @@ impl Store {
             let is_held =
                 |key: &BuildKey| rooted.contains_key(key) || is_leased(Thing::Output(*key));
             let mut doomed = Vec::new();
-            for (item, listed) in items.iter().zip(listed) {
+            for item in items {
                 let aliases = match item {
                     Item::Thing(Thing::Output(key), _) => self.aliases_of(*key)?,
                     _ => Vec::new(),
@@ -202,7 +198,7 @@ impl Store {
                     Item::Kept(_) => true,
                 };
                 if !stays {
-                    doomed.extend(self.doom(item, &aliases, listed)?);
+                    doomed.extend(self.doom(item, &aliases)?);
                 }
             }
             self.take_out_doomed(doomed, stage)
@@ -216,20 +212,21 @@ impl Store {
         let mut taken = TakenOut {
             things: doomed.len() as u64,
             moved: Vec::new(),
-            blobs: BTreeSet::new(),
+            listings: Vec::new(),
             own_b: 0,
             left_litter: Arc::clone(&self.left_litter),
             is_given_back: false,
             stage,
         };
         let mut moving = Vec::new();
-        for Doomed { changes: _, places, blobs, own_b } in doomed {
-            taken.blobs.extend(blobs);
+        for Doomed { changes: _, places, listed, own_b } in doomed {
             taken.own_b += own_b;
+            let first = moving.len();
             for place in places {
                 let to = taken.stage.join(&moving.len().to_string());
                 moving.push((place, to));
             }
+            taken.listings.extend(listed.map(|thing| (thing, moving[first].1.clone())));
         }
         let moved = parallel::for_each(moving.len(), &|number| {
             let (place, to) = &moving[number];
@@ -245,17 +242,8 @@ impl Store {
     }
 
     /// What goes with a thing; `None` where it is gone already.
-    fn doom(
-        &self,
-        item: &Item,
-        aliases: &[BuildKey],
-        listed: Listed,
-    ) -> Result<Option<Doomed>, StoreError> {
+    fn doom(&self, item: &Item, aliases: &[BuildKey]) -> Result<Option<Doomed>, StoreError> {
         let layout = self.paths();
-        // Of a listing that is not what is removed now, nothing is known.
-        let blobs_of = |tree: TreeId| {
-            listed.filter(|(listed, _)| *listed == tree).map(|(_, blobs)| blobs).unwrap_or_default()
-        };
         Ok(Some(match item {
             Item::Thing(Thing::Output(key), _) => {
                 let Some(row) = self.lookup(*key)? else { return Ok(None) };
@@ -269,21 +257,21 @@ impl Store {
                         .flat_map(|key| [layout.meta(*key), layout.log(*key, Ending::Succeeded)])
                         .chain(is_base.then(|| layout.output(row.stored_as, &row.stored_name)))
                         .collect(),
-                    blobs: if is_base { blobs_of(row.tree) } else { BTreeSet::new() },
+                    listed: is_base.then_some(Thing::Output(*key)),
                     own_b: 0,
                 }
             }
             Item::Thing(thing, _) => {
                 let Some(row) = self.tree_row(*thing)? else { return Ok(None) };
-                let (dir, own_b) = match *thing {
-                    Thing::Layer(name) => (layout.layer(name), row.size_b),
-                    Thing::Image(name) => (layout.image(name), 0),
+                let (dir, listed, own_b) = match *thing {
+                    Thing::Layer(name) => (layout.layer(name), None, row.size_b),
+                    Thing::Image(name) => (layout.image(name), Some(*thing), 0),
                     Thing::Output(_) => unreachable!("outputs are above"),
                 };
                 Doomed {
                     changes: vec![Change::DropTree { thing: *thing }],
-                    places: vec![dir, layout.meta_of(*thing)],
-                    blobs: blobs_of(row.tree),
+                    places: vec![layout.meta_of(*thing), dir],
+                    listed,
                     own_b,
                 }
             }
@@ -293,7 +281,7 @@ impl Store {
                     changes: vec![Change::DropFailure { key: *key }],
                     own_b: fs::metadata(&log).map_or(0, |log| log.len()),
                     places: vec![layout.failure_meta(*key), log],
-                    blobs: BTreeSet::new(),
+                    listed: None,
                 }
             }
             Item::Kept(_) => return Ok(None),

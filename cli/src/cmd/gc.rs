@@ -142,25 +142,23 @@ impl End {
     fn told(&self, dry_run: bool) -> String {
         let things = count(self.things(), "thing");
         let stay = self.stay();
-        let swept = |litter: u64| match litter {
-            0 => String::new(),
-            litter => format!(", and swept {}", count(litter, "leftover")),
-        };
         match self {
             Self::Summary(pb::CollectSummary { freed_b, .. }) if dry_run => {
                 format!("would free {}: {things} would go, {stay} would stay", size(*freed_b))
             }
             Self::Summary(pb::CollectSummary { freed_b, litter, .. }) => {
-                format!("freed {}: {things} went, {stay} stay{}", size(*freed_b), swept(*litter))
+                let swept = match litter {
+                    0 => String::new(),
+                    litter => format!(", and swept {}", count(*litter, "leftover")),
+                };
+                format!("freed {}: {things} went, {stay} stay{swept}", size(*freed_b))
             }
-            Self::Gone(pb::CollectGone { size_b: 0, litter, .. }) => {
-                format!("{things} went, {stay} stay{}", swept(*litter))
+            Self::Gone(pb::CollectGone { size_b: 0, .. }) => {
+                format!("{things} went, {stay} stay")
             }
-            Self::Gone(pb::CollectGone { size_b, litter, .. }) => format!(
-                "{things} went, {stay} stay{}; up to {} are being freed",
-                swept(*litter),
-                size(*size_b)
-            ),
+            Self::Gone(pb::CollectGone { size_b, .. }) => {
+                format!("{things} went, {stay} stay; up to {} are being freed", size(*size_b))
+            }
         }
     }
 }

@@ -275,13 +275,12 @@ pub(crate) fn decision(decision: &pb::CollectDecision) -> Value {
 
 /// What is gone, and may still have files.
 pub(crate) fn gone(gone: &pb::CollectGone) -> Value {
-    let pb::CollectGone { things, size_b, stay, litter } = gone;
+    let pb::CollectGone { things, size_b, stay } = gone;
     json!({
         "event": "gone",
         "things": things,
         "size_b": size_b,
         "stay": stay,
-        "litter": litter,
     })
 }
 

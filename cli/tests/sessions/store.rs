@@ -57,7 +57,7 @@ fn collected() -> Vec<collect_event::Event> {
 /// The same when it is no dry run.
 fn went() -> Vec<collect_event::Event> {
     let mut events = collected();
-    let gone = pb::CollectGone { things: 3, size_b: 7 << 20, stay: 5, litter: 1 };
+    let gone = pb::CollectGone { things: 3, size_b: 7 << 20, stay: 5 };
     events.insert(events.len() - 1, collect_event::Event::Gone(gone));
     events
 }
@@ -87,7 +87,7 @@ fn a_dry_run_tells_of_everything_and_the_other_of_what_went() {
     insta::assert_snapshot!(went, @r"
         status 0
         -- stdout
-        3 things went, 5 stay, and swept 1 leftover; up to 7.0 MiB are being freed
+        3 things went, 5 stay; up to 7.0 MiB are being freed
         -- stderr
         ");
     for wait in ["--wait", "--free=1G", "--max-size=1G"] {

@@ -12,8 +12,6 @@ pub(crate) struct Gone {
     pub(crate) decisions: Vec<Decision>,
     /// Number of things that went.
     pub(crate) things: u64,
-    /// Number of leftovers that were swept.
-    pub(crate) litter: u64,
 }
 
 /// What collections share.

@@ -155,11 +155,11 @@ fn collect_event(event: pb::collect_event::Event) -> pb::CollectEvent {
 
 /// What is told once everything that goes is gone.
 fn went(gone: Gone) -> impl Iterator<Item = pb::CollectEvent> + Send {
-    let Gone { decisions, things, litter } = gone;
+    let Gone { decisions, things } = gone;
     let going = || decisions.iter().filter(|decision| decision.reason.goes());
     let size_b = going().map(|decision| decision.candidate.size_b).sum();
     let stay = (decisions.len() - going().count()) as u64;
-    let gone = pb::CollectGone { things, size_b, stay, litter };
+    let gone = pb::CollectGone { things, size_b, stay };
     told(decisions).chain([collect_event(pb::collect_event::Event::Gone(gone))])
 }
 

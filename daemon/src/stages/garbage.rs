@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use kbs_image::ImageDigest;
 use kbs_store::{
-    Candidate, Decision, Holder, Item, Lease, Policy, Reason, Removed, TakenOut, Thing, decide,
+    Candidate, Decision, Ending, Holder, Item, Lease, Policy, Reason, Removed, TakenOut, Thing,
+    decide,
 };
 
 use super::kept::{self, Resting};
@@ -25,6 +26,17 @@ pub(crate) enum Wanted {
     ConfiguredAndSpare,
     /// What a person says.
     These(Criteria),
+}
+
+impl Wanted {
+    /// Whether how much goes follows from how much room there is.
+    fn is_for_room(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Configured | Self::ConfiguredAndSpare => true,
+            Self::These(criteria) => criteria.max_size_b.is_some() || criteria.min_free_b.is_some(),
+        }
+    }
 }
 
 /// What a person wants to go and to stay.
@@ -96,13 +108,12 @@ pub(crate) fn collect(
     tell: Listener<'_>,
 ) -> Result<Collected, Problem> {
     let _turn = engine.collecting.begin();
-    let mut swept = Removed::default();
-    let mut litter = 0;
-    if mode == Mode::TakeAndSweep {
+    let mut swept = Swept::default();
+    let is_for_room = wanted.is_for_room();
+    if mode == Mode::TakeAndSweep && is_for_room {
         // First: what nobody needs makes room for what somebody may.
         progress(tell, "sweep", 0, 0)?;
-        swept = engine.store.sweep()?;
-        litter = swept.things + swept.blobs + kept::sweep(engine);
+        swept = sweep(engine)?;
     }
     progress(tell, "list", 0, 0)?;
     let now_unix_s = now_unix_s();
@@ -119,16 +130,33 @@ pub(crate) fn collect(
     forget_notes(engine)?;
     let things = taken.things();
     // Who has left has left; nobody else would remove the files.
-    drop(tell(Told::Gone(Gone { decisions, things, litter })));
+    drop(tell(Told::Gone(Gone { decisions, things })));
     let parts = taken.waiting.len();
     while !taken.waiting.is_empty() {
         engine.check_open()?;
         drop(progress(tell, "give-back", parts - taken.waiting.len(), parts));
         taken.give_back(engine)?;
     }
+    if mode == Mode::TakeAndSweep && !is_for_room {
+        drop(progress(tell, "sweep", 0, 0));
+        swept = sweep(engine)?;
+    }
     let mut removed = taken.removed;
     removed.freed_b += swept.freed_b;
-    Ok(Collected { decisions: Vec::new(), removed, stay, litter })
+    Ok(Collected { decisions: Vec::new(), removed, stay, litter: swept.litter })
+}
+
+/// What a sweep has found.
+#[derive(Default)]
+struct Swept {
+    litter: u64,
+    freed_b: u64,
+}
+
+fn sweep(engine: &Engine) -> Result<Swept, Problem> {
+    let swept = engine.store.sweep()?;
+    let litter = swept.things + swept.blobs + kept::sweep(engine);
+    Ok(Swept { litter, freed_b: swept.freed_b })
 }
 
 fn progress(tell: Listener<'_>, step: &'static str, done: usize, of: usize) -> Result<(), Problem> {
@@ -427,11 +455,22 @@ pub(crate) fn begin_at_start(engine: &Arc<Engine>) {
 /// Whether there is less room, or more in the store, than the configuration wants.
 fn is_needed(engine: &Engine) -> bool {
     let Upkeep { max_size_b, min_free_b, .. } = engine.config.upkeep;
-    let is_too_large = || {
-        let totals = max_size_b.and_then(|max_b| Some((max_b, engine.store.totals().ok()?)));
-        totals.is_some_and(|(max_b, totals)| totals.blobs_b + totals.layers_b > max_b)
+    let is_too_large = |max_b| {
+        let totals = engine.store.totals().map_or(0, |totals| totals.blobs_b + totals.layers_b);
+        // The second one takes longer to ask for.
+        totals > max_b || totals + beside_b(engine) > max_b
     };
-    engine.free_b() < min_free_b || is_too_large()
+    engine.free_b() < min_free_b || max_size_b.is_some_and(is_too_large)
+}
+
+/// Bytes of logs of failures and of kept work trees, as far as one can look.
+fn beside_b(engine: &Engine) -> u64 {
+    let logs = engine.store.failures().unwrap_or_default().into_iter().map(|row| {
+        let log = engine.store.paths().log(row.record.key, Ending::Failed);
+        std::fs::metadata(log).map_or(0, |log| log.len())
+    });
+    let trees = kept::all(engine).unwrap_or_default().into_iter().map(|tree| tree.size_b);
+    logs.chain(trees).sum()
 }
 
 fn begin_by_itself(engine: &Arc<Engine>, wanted: Wanted, mode: Mode) {
