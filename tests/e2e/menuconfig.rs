@@ -84,3 +84,39 @@ fn the_menu_of_a_spec_is_a_menu_like_any_other() {
     assert!(read(&file).contains("CONFIG_SLEEP=2\n"));
     assert!(!lab.dir().join("fx.config.old").exists(), "a spec's directory stays tidy");
 }
+
+#[test]
+fn the_menu_of_a_spec_tells_whether_the_build_is_in_the_store() {
+    let (lab, repo) = (Lab::new(), fx());
+    std::fs::write(lab.dir().join("fx.config"), "CONFIG_SLEEP=1\n").unwrap();
+    let spec = by_kbs(&repo).config_table("file = 'fx.config'");
+    lab.realize(&spec, &[]).done();
+    for options in [&["--quiet"][..], &["--quiet", "--no-daemon"]] {
+        let mut kbs = lab.kbs();
+        let mut menu = Session::start(kbs.arg("menuconfig").arg(lab.write(&spec)).args(options));
+        menu.wait_to_see("build cached");
+        menu.type_in("/sleep\r\r\x152\r");
+        menu.wait_to_see("would be built");
+        menu.type_in("\r\x151\r");
+        menu.wait_to_see("build cached");
+        menu.type_in("q");
+        assert_eq!(menu.finish(), Some(0));
+        lab.run(["daemon", "stop"]);
+    }
+}
+
+#[test]
+fn what_the_daemon_cannot_plan_is_not_told() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = by_kbs(&repo).toolchain("image = 'gone'");
+    let mut kbs = lab.kbs();
+    let mut menu = Session::start(kbs.arg("menuconfig").arg(lab.write(&spec)).arg("--quiet"));
+    menu.wait_to_see("Seconds");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    menu.type_in("?");
+    menu.wait_to_see("MACH_A");
+    let seen = menu.text();
+    assert!(!seen.contains("cached") && !seen.contains("built"), "{seen}");
+    menu.type_in("qq");
+    assert_eq!(menu.finish(), Some(0));
+}

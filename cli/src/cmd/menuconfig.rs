@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 
 use kbs_kconfig::Kconfig;
 use kbs_plan::error::Class;
+use kbs_plan::spec::ConfigText;
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use super::Session;
 use crate::args::Global;
+use crate::connect::Daemon;
 use crate::env::Env;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::kconfig::TreeArgs;
-use crate::menuconfig::{Disk, Form, Left, Mouse, Origin, Script, State, Theme, run_script, sit};
+use crate::menuconfig::{
+    Disk, Form, Left, LookUp, Mouse, Origin, Script, State, Theme, run_script, sit,
+};
 use crate::spec::SpecArgs;
 use crate::ui::{Color, Format, Ui};
 
@@ -46,17 +51,35 @@ impl MenuconfigArgs {
         self.tree.asks_a_daemon() || self.file.as_deref().is_some_and(is_spec)
     }
 
-    /// Gets the Kconfig files where a daemon has them.
+    /// Gets the Kconfig files where a daemon has them; that daemon.
     ///
     /// # Errors
     /// A wrong spec, or what the daemon answered.
-    pub(crate) async fn fetch(&mut self, session: &mut Session<'_>) -> Result<(), CliError> {
+    pub(crate) async fn fetch(
+        &mut self,
+        session: &mut Session<'_>,
+    ) -> Result<Option<Daemon>, CliError> {
         if !self.tree.asks_a_daemon()
             && let Some(spec) = self.file.take_if(|file| is_spec(file))
         {
             self.tree.take_spec(spec);
         }
         self.tree.fetch(session).await
+    }
+
+    /// How to find out whether the build of what would be saved is there already.
+    fn look_up(&self, daemon: Option<&Daemon>) -> Result<Option<LookUp>, CliError> {
+        let Some(daemon) = daemon else { return Ok(None) };
+        let spec = self.tree.build_spec()?;
+        let spec = move |text: &str| {
+            let mut spec = spec.clone();
+            let config = spec.config.as_mut()?;
+            config.base = Some(ConfigText { origin: INLINE.to_owned(), text: text.to_owned() });
+            config.defconfig = None;
+            Some(spec)
+        };
+        let (runtime, builds) = (Handle::current(), daemon.builds());
+        Ok(Some(LookUp { runtime, builds, spec: Box::new(spec) }))
     }
 
     /// Where the configuration comes from and goes to.
@@ -121,7 +144,7 @@ impl Target {
     }
 }
 
-/// Runs `kbs menuconfig`.
+/// Runs `kbs menuconfig`; the Kconfig files are those of `daemon`, if there is one.
 ///
 /// # Errors
 /// What is wrong with the request, the files or the terminal.
@@ -130,6 +153,7 @@ pub(crate) fn run(
     global: &Global,
     env: &Env,
     ui: &mut Ui,
+    daemon: Option<&Daemon>,
 ) -> Result<Exit, CliError> {
     let script = args.script.as_deref().map(Script::parse).transpose()?;
     let kconfig = args.tree.load()?;
@@ -137,7 +161,7 @@ pub(crate) fn run(
     let work = Work { kconfig: &kconfig, origin, disk };
     match script {
         Some(script) => work.carry_out(&script, ui),
-        None => work.show(global, env, args.mouse, ui),
+        None => work.show(global, env, ui, args.mouse, args.look_up(daemon)?),
     }
 }
 
@@ -166,7 +190,14 @@ impl Work<'_> {
         Ok(Exit::Done)
     }
 
-    fn show(self, global: &Global, env: &Env, mouse: bool, ui: &mut Ui) -> Result<Exit, CliError> {
+    fn show(
+        self,
+        global: &Global,
+        env: &Env,
+        ui: &mut Ui,
+        mouse: bool,
+        look_up: Option<LookUp>,
+    ) -> Result<Exit, CliError> {
         if env.dumb_terminal {
             return Err(CliError::new(Class::User, "TERM says that this terminal shows no menus")
                 .with_help("change single symbols with --script 'set SYMBOL=VALUE; save'"));
@@ -179,7 +210,7 @@ impl Work<'_> {
         let mouse = if mouse { Mouse::Heard } else { Mouse::Left };
         let path = self.origin.path.clone();
         let mut state = State::new(self.kconfig, self.origin);
-        match sit(&mut state, self.disk, theme, mouse)? {
+        match sit(&mut state, self.disk, theme, mouse, look_up)? {
             Left::ByKey { dropped: true } => {
                 ui.say(&format!("{} is as it was; changes were not saved", path.display()));
                 Ok(Exit::Done)

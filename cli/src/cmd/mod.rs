@@ -97,7 +97,7 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
         Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
         Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
         Command::Menuconfig(args) if !args.asks_a_daemon() => {
-            menuconfig::run(&args, &global, env, ui).map(ExitCode::from)
+            menuconfig::run(&args, &global, env, ui, None).map(ExitCode::from)
         }
         Command::Daemon(daemon::DaemonArgs { command: daemon::DaemonCommand::Run(args) }) => {
             daemon::serve(args, &global, env)
@@ -112,7 +112,8 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
     // A client alone waits for one thing at a time, unless somebody types while it writes; a daemon
     // in this process works meanwhile.
     let mut runtime = match (&place, &command) {
-        (Place::Here(_), _) | (_, Command::Shell(_) | Command::Store(_)) => {
+        (Place::Here(_), _)
+        | (_, Command::Shell(_) | Command::Store(_) | Command::Menuconfig(_)) => {
             Builder::new_multi_thread()
         }
         (Place::Socket(_) | Place::State { .. }, _) => Builder::new_current_thread(),
@@ -143,8 +144,8 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
                 config::run(*args, session.ui)
             }
             Command::Menuconfig(mut args) => {
-                args.fetch(session).await?;
-                menuconfig::run(&args, global, env, session.ui)
+                let daemon = args.fetch(session).await?;
+                menuconfig::run(&args, global, env, session.ui, daemon.as_ref())
             }
             Command::Recipe(_) | Command::Completion(_) | Command::Man(_) => {
                 unreachable!("these ask no daemon")

@@ -15,6 +15,7 @@ use kbs_proto::pb::event::Event;
 use super::text::ConfigText;
 use super::{Rules, of_rules, snippet};
 use crate::cmd::Session;
+use crate::connect::Daemon;
 use crate::error::{CliError, gone, remote};
 use crate::follow::each;
 use crate::spec::SpecArgs;
@@ -75,7 +76,7 @@ impl CommitArgs {
         &self,
         recipe: Option<&str>,
         session: &mut Session<'_>,
-    ) -> Result<Fetched, CliError> {
+    ) -> Result<(Fetched, Daemon), CliError> {
         let spec = self.spec(recipe)?;
         let daemon = session.daemon().await?;
         let request = pb::KconfigRequest { spec: Some(spec.into()) };
@@ -93,10 +94,14 @@ impl CommitArgs {
             Ok(())
         })
         .await?;
-        Fetched::new(handed.ok_or_else(|| gone(None))?)
+        Ok((Fetched::new(handed.ok_or_else(|| gone(None))?)?, daemon))
     }
 
-    fn spec(&self, recipe: Option<&str>) -> Result<Spec, CliError> {
+    /// What a build of that commit would be asked for by; `recipe` as for [`Self::fetch`].
+    ///
+    /// # Errors
+    /// A wrong spec or name.
+    pub(super) fn spec(&self, recipe: Option<&str>) -> Result<Spec, CliError> {
         if let Some(path) = &self.spec {
             return Ok(SpecArgs::of(path).read()?);
         }

@@ -17,10 +17,12 @@ use kbs_kconfig::{Dialect, Files, HeaderOff, Kconfig, LoadError, NoShell, Prefix
 use kbs_plan::error::Class;
 use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules};
 use kbs_plan::recipe::{Recipe, RecipePatch, builtin, builtin_text};
+use kbs_plan::spec::Spec;
 
 pub(crate) use text::{ConfigText, write_config};
 
 use crate::cmd::Session;
+use crate::connect::Daemon;
 use crate::error::CliError;
 use commit::{CommitArgs, Fetched};
 use files::TreeFiles;
@@ -102,16 +104,28 @@ impl TreeArgs {
         self.commit.is_given()
     }
 
-    /// Gets the files from the daemon where they are those of a commit.
+    /// Gets the files from a daemon where they are those of a commit; that daemon.
     ///
     /// # Errors
     /// A wrong spec, or what the daemon answered.
-    pub(crate) async fn fetch(&self, session: &mut Session<'_>) -> Result<(), CliError> {
-        if self.asks_a_daemon() {
-            let fetched = self.commit.fetch(self.recipe.as_deref(), session).await?;
-            self.fetched.get_or_init(|| fetched);
+    pub(crate) async fn fetch(
+        &self,
+        session: &mut Session<'_>,
+    ) -> Result<Option<Daemon>, CliError> {
+        if !self.asks_a_daemon() {
+            return Ok(None);
         }
-        Ok(())
+        let (fetched, daemon) = self.commit.fetch(self.recipe.as_deref(), session).await?;
+        self.fetched.get_or_init(|| fetched);
+        Ok(Some(daemon))
+    }
+
+    /// What a build of the commit would be asked for by.
+    ///
+    /// # Errors
+    /// A wrong spec or name.
+    pub(crate) fn build_spec(&self) -> Result<Spec, CliError> {
+        self.commit.spec(self.recipe.as_deref())
     }
 
     /// Reads the configuration at `path`, and without one what the spec asks for, if there is one.

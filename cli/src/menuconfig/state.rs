@@ -8,6 +8,7 @@ use kbs_kconfig::{
 };
 
 use super::edit::Line;
+use super::event::Build;
 use super::search::{Haystack, Search};
 use super::view::layout::{Areas, areas};
 use crate::render::explain;
@@ -132,6 +133,17 @@ pub(crate) struct Outlook {
     pub(crate) more: usize,
 }
 
+/// The configuration that was looked up last.
+#[derive(Debug, Default)]
+pub(crate) struct LookedUp {
+    /// It.
+    pub(crate) text: String,
+    /// What is known of its build.
+    pub(crate) build: Option<Build>,
+    /// Whether nothing has happened since that makes another one of it.
+    pub(crate) is_latest: bool,
+}
+
 /// The machine.
 pub(crate) struct State<'k> {
     pub(super) kconfig: &'k Kconfig,
@@ -159,6 +171,7 @@ pub(crate) struct State<'k> {
     /// Entries that differ from what was saved, and the menus that they are in.
     pub(super) changed: BTreeSet<EntryId>,
     pub(super) is_changed: bool,
+    pub(super) looked_up: LookedUp,
     pub(super) size: (u16, u16),
 }
 
@@ -208,6 +221,7 @@ impl<'k> State<'k> {
             outlook: Outlook::default(),
             changed: BTreeSet::new(),
             is_changed: false,
+            looked_up: LookedUp::default(),
             size: (80, 24),
         };
         state.refresh();
@@ -227,6 +241,19 @@ impl<'k> State<'k> {
     /// The whole configuration, as the project's tool writes it.
     pub(crate) fn text(&self) -> String {
         self.now.to_dotconfig()
+    }
+
+    /// The configuration, to be looked up, if it is another one than the last time.
+    pub(crate) fn look_up(&mut self) -> Option<String> {
+        if std::mem::replace(&mut self.looked_up.is_latest, true) {
+            return None;
+        }
+        let text = self.text();
+        if text == self.looked_up.text {
+            return None;
+        }
+        self.looked_up = LookedUp { text: text.clone(), build: None, is_latest: true };
+        Some(text)
     }
 
     /// Columns and rows of the screen, as far as is known.
@@ -258,6 +285,7 @@ impl<'k> State<'k> {
         if let Some(at) = chosen.and_then(|id| self.rows.iter().position(|row| row.id == id)) {
             self.level_mut().cursor = at;
         }
+        self.looked_up.is_latest = false;
         self.mark_changed();
         self.settle();
     }

@@ -9,7 +9,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-use super::event::{Effect, Event, Then, What, Writing};
+use super::event::{Build, Effect, Event, Then, What, Writing};
 use super::state::{Form, Mode, Origin, State};
 use super::view::{Theme, draw};
 
@@ -415,4 +415,28 @@ fn colours_say_nothing_that_is_not_said_without_them() {
     assert_eq!(text(&plain), text(&coloured));
     assert!(plain.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
     assert!(coloured.content.iter().any(|cell| cell.fg != Color::Reset));
+}
+
+#[test]
+fn what_is_known_of_the_build_is_about_the_configuration_on_the_screen() {
+    let kconfig = kconfig();
+    let mut state = begin(&kconfig);
+    let first = state.look_up().unwrap();
+    assert_eq!(state.look_up(), None, "once is enough");
+    state.update(Event::LookedUp(first.clone(), Some(Build::Cached)));
+    assert!(screen_of(&mut state, 80, 24).contains(" build cached"));
+    press(&mut state, "jj<Enter>a");
+    assert_eq!(state.look_up(), None, "nothing has changed");
+    assert!(screen_of(&mut state, 80, 24).contains(" build cached"));
+    press(&mut state, "y");
+    let second = state.look_up().unwrap();
+    assert!(second.contains("CONFIG_NET=y"));
+    state.update(Event::LookedUp(first, Some(Build::Cached)));
+    assert!(!screen_of(&mut state, 80, 24).contains("build cached"), "that is yesterday's news");
+    state.update(Event::LookedUp(second.clone(), Some(Build::Open)));
+    for (width, height) in [(80, 24), (20, 8)] {
+        assert!(screen_of(&mut state, width, height).contains(" would be built"));
+    }
+    state.update(Event::LookedUp(second, None));
+    assert!(!screen_of(&mut state, 80, 24).contains("built"));
 }

@@ -37,6 +37,13 @@ impl State<'_> {
                 self.read(&path, result);
                 Vec::new()
             }
+            Event::LookedUp(text, build) => {
+                // The answer to an earlier one says nothing of this one.
+                if text == self.looked_up.text {
+                    self.looked_up.build = build;
+                }
+                Vec::new()
+            }
         }
     }
 

@@ -53,7 +53,7 @@ impl ConfigArgs {
     /// # Errors
     /// A wrong spec, or what the daemon answered.
     pub(crate) async fn fetch(&self, session: &mut Session<'_>) -> Result<(), CliError> {
-        self.command.tree().fetch(session).await
+        self.command.tree().fetch(session).await.map(drop)
     }
 }
 
