@@ -175,7 +175,7 @@ struct ConfigTable {
     inline: Option<String>,
     defconfig: Option<String>,
     fragments: Vec<String>,
-    set: BTreeMap<String, SetValue>,
+    set: Option<BTreeMap<String, SetValue>>,
     accept_drift: Vec<String>,
 }
 
@@ -323,7 +323,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
     if bases + usize::from(defconfig.is_some()) > 1 {
         return Err(rule("give only one of config.file, config.inline and config.defconfig"));
     }
-    if bases == 0 && defconfig.is_none() && fragments.is_empty() && set.is_empty() {
+    if bases == 0 && defconfig.is_none() && fragments.is_empty() && set.is_none() {
         return Err(rule("[config] is empty; give file, inline, defconfig, fragments or set"));
     }
     let open = |what, path: String| match read_file(&path) {
@@ -344,6 +344,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
             .collect::<Result<_, _>>()?,
         set: set
             .into_iter()
+            .flatten()
             .map(|(symbol, value)| set_symbol(&symbol, value))
             .collect::<Result<_, _>>()?,
         accept_drift: accept_drift.into_iter().map(|symbol| bare(&symbol)).collect(),
@@ -354,8 +355,8 @@ fn bare(symbol: &str) -> String {
     symbol.strip_prefix("CONFIG_").unwrap_or(symbol).to_owned()
 }
 
-/// Spells a value of `set` as a configuration file does: `true` is y, `"m"` and `"0x10"` are taken
-/// as they are, other text is quoted.
+/// Spells a value of `set` as a configuration file does: `true` is y, `"m"`, `"0x10"` and text in
+/// quotes of its own are taken as they are, other text is quoted.
 fn set_symbol(symbol: &str, value: SetValue) -> Result<(String, String), SpecError> {
     let symbol = bare(symbol);
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
@@ -374,11 +375,19 @@ fn set_symbol(symbol: &str, value: SetValue) -> Result<(String, String), SpecErr
         SetValue::Text(text) if text.contains(['\n', '\r', '\0']) => {
             return Err(rule(format!("config.set.{symbol} has a line break")));
         }
+        SetValue::Text(text) if is_quoted(&text) => text,
         SetValue::Text(text) => {
             format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
         }
     };
     Ok((symbol, text))
+}
+
+/// Whether it is text in double quotes, as a configuration file has it.
+fn is_quoted(text: &str) -> bool {
+    let inside = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let plain = inside.map(|inside| inside.replace("\\\\", "").replace("\\\"", ""));
+    plain.is_some_and(|plain| !plain.contains(['"', '\\']))
 }
 
 fn toolchain_ask(table: ToolchainTable, absolute: &dyn Fn(&str) -> String) -> ToolchainAsk {
@@ -485,11 +494,20 @@ image = "arm"
     fn single_symbols_are_spelled_as_in_a_configuration() {
         let text = PRINTER.replace(
             "file = \"skr.config\"",
-            "set = { CONFIG_A = true, B = false, C = 7, D = 'm', E = '0x1F', F = 'say \"hi\"' }",
+            "set = { CONFIG_A = true, B = false, C = 7, D = 'm', E = '0x1F', F = 'say \"hi\"', \
+             G = '\"y\"', H = '\"a\" or \"b\"' }",
         );
         let set = read(&text).unwrap().config.unwrap().set;
         let spelled: Vec<_> = set.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(spelled, ["A=y", "B=n", "C=7", "D=m", "E=0x1F", r#"F="say \"hi\"""#]);
+        assert_eq!(spelled[..5], ["A=y", "B=n", "C=7", "D=m", "E=0x1F"]);
+        let texts = [r#"F="say \"hi\"""#, r#"G="y""#, r#"H="\"a\" or \"b\"""#];
+        assert_eq!(spelled[5..], texts);
+    }
+
+    #[test]
+    fn who_sets_nothing_says_so() {
+        let text = PRINTER.replace("file = \"skr.config\"", "set = {}");
+        assert_eq!(read(&text).unwrap().config.unwrap(), ConfigAsk::default());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kbs_kconfig::Kconfig;
 use kbs_plan::error::Class;
-use kbs_plan::spec::ConfigText;
+use kbs_plan::spec::{ConfigAsk, ConfigText};
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -14,15 +14,9 @@ use crate::connect::Daemon;
 use crate::env::Env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::TreeArgs;
-use crate::menuconfig::{
-    Disk, Form, Left, LookUp, Mouse, Origin, Script, State, Theme, run_script, sit,
-};
-use crate::spec::SpecArgs;
+use crate::kconfig::{Form, Home, TreeArgs};
+use crate::menuconfig::{Disk, Left, LookUp, Mouse, Origin, Script, State, Theme, run_script, sit};
 use crate::ui::{Color, Format, Ui};
-
-/// The origin of a configuration that stands in the spec itself.
-const INLINE: &str = "inline";
 
 /// Change a configuration in a menu on the terminal
 ///
@@ -74,8 +68,10 @@ impl MenuconfigArgs {
         let spec = move |text: &str| {
             let mut spec = spec.clone();
             let config = spec.config.as_mut()?;
-            config.base = Some(ConfigText { origin: INLINE.to_owned(), text: text.to_owned() });
-            config.defconfig = None;
+            let (origin, text) = ("menu".to_owned(), text.to_owned());
+            let accept_drift = std::mem::take(&mut config.accept_drift);
+            let base = Some(ConfigText { origin, text });
+            *config = ConfigAsk { base, accept_drift, ..ConfigAsk::default() };
             Some(spec)
         };
         let (runtime, builds) = (Handle::current(), daemon.builds());
@@ -86,10 +82,10 @@ impl MenuconfigArgs {
     fn origin(&self) -> Result<(Origin, Disk), CliError> {
         let label = |path: &Path| path.display().to_string();
         if let (Some(spec), None) = (self.tree.spec(), &self.file) {
-            let Target { path, note } = Target::of(spec)?;
-            let text = self.tree.config(None)?.map(|config| config.text);
-            let origin = Origin { label: label(&path), path, text, note, form: Form::Any };
-            return Ok((origin, Disk::Replaces));
+            let asked = self.tree.config(None)?.unwrap_or_default();
+            let home = Home::of_spec(spec, &asked)?;
+            let (label, note, text) = (label(&home.path), home.note(), Some(asked.text));
+            return Ok((Origin { home, text, note, label }, Disk::Replaces));
         }
         let path = match (&self.file, self.tree.project()) {
             (Some(file), _) => file.clone(),
@@ -100,48 +96,18 @@ impl MenuconfigArgs {
             CliError::host(format!("cannot read the configuration {}", path.display()), &error)
         })?;
         let (form, disk) = if self.tree.asks_a_daemon() {
-            (Form::Any, Disk::Replaces)
+            (text.clone().map_or(Form::Whole, Form::Own), Disk::Replaces)
         } else {
             (Form::Whole, Disk::KeepsOld)
         };
-        Ok((Origin { label: label(&path), path, text, note: None, form }, disk))
+        let (label, home) = (label(&path), Home { path, form });
+        Ok((Origin { home, text, note: None, label }, disk))
     }
 }
 
 /// Whether a path names a spec and no configuration.
 fn is_spec(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "toml") || path.is_dir()
-}
-
-/// Where the configuration of a spec is saved.
-struct Target {
-    path: PathBuf,
-    /// What somebody should know about that.
-    note: Option<String>,
-}
-
-impl Target {
-    fn of(path: &Path) -> Result<Self, CliError> {
-        let args = SpecArgs::of(path);
-        let (spec, dir) = (args.read()?, args.dir()?);
-        let config = spec.config.unwrap_or_default();
-        let has_more = !config.fragments.is_empty() || !config.set.is_empty();
-        let file = config.base.filter(|base| base.origin != INLINE);
-        if let Some(base) = file {
-            let note = has_more.then(|| {
-                format!("the spec sets more on top of {}, which wins over it", base.origin)
-            });
-            return Ok(Self { path: dir.join(base.origin), note });
-        }
-        let name = path.file_stem().filter(|_| !path.is_dir());
-        let name = name.map_or_else(|| "kbs".into(), |stem| stem.to_string_lossy());
-        let name = format!("{name}.config");
-        let note = format!(
-            "the spec names no configuration file: saving writes {name}; put \
-             `file = \"{name}\"` in its [config] for the rest"
-        );
-        Ok(Self { path: dir.join(name), note: Some(note) })
-    }
 }
 
 /// Runs `kbs menuconfig`; the Kconfig files are those of `daemon`, if there is one.
@@ -208,7 +174,7 @@ impl Work<'_> {
             Color::Auto | Color::Never => Theme::Plain,
         };
         let mouse = if mouse { Mouse::Heard } else { Mouse::Left };
-        let path = self.origin.path.clone();
+        let path = self.origin.home.path.clone();
         let mut state = State::new(self.kconfig, self.origin);
         match sit(&mut state, self.disk, theme, mouse, look_up)? {
             Left::ByKey { dropped: true } => {

@@ -2,6 +2,7 @@
 
 mod commit;
 mod files;
+mod home;
 mod shell;
 mod snippet;
 mod text;
@@ -19,6 +20,7 @@ use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules};
 use kbs_plan::recipe::{Recipe, RecipePatch, builtin, builtin_text};
 use kbs_plan::spec::Spec;
 
+pub(crate) use home::{Form, Home};
 pub(crate) use text::{ConfigText, write_config};
 
 use crate::cmd::Session;

@@ -9,7 +9,7 @@ use kbs_kconfig::TEXT_MAX_B;
 use crate::error::CliError;
 
 /// The text of a configuration, and what to call it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ConfigText {
     /// The path, or `stdin`.
     pub(crate) name: String,

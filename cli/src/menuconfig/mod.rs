@@ -21,5 +21,5 @@ pub(crate) use disk::Disk;
 pub(crate) use lookup::LookUp;
 pub(crate) use screen::{Left, Mouse, sit};
 pub(crate) use script::{Script, run as run_script};
-pub(crate) use state::{Form, Origin, State};
+pub(crate) use state::{Origin, State};
 pub(crate) use view::Theme;

@@ -1,7 +1,7 @@
 //! Everything that is on the screen, and where somebody is.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kbs_kconfig::{
     Configuration, Entry, EntryId, EntryKind, Kconfig, Listing, Menu, Row, SetAsked, Tristate,
@@ -11,6 +11,7 @@ use super::edit::Line;
 use super::event::Build;
 use super::search::{Haystack, Search};
 use super::view::layout::{Areas, areas};
+use crate::kconfig::Home;
 use crate::render::explain;
 use crate::render::screen::plain;
 
@@ -21,24 +22,13 @@ pub(super) const EFFECTS_MAX: usize = 200;
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     /// The file that `save` writes.
-    pub(crate) path: PathBuf,
-    /// What was in it; `None` where there is no such file.
+    pub(crate) home: Home,
+    /// What it asks for; `None` where there is no such file.
     pub(crate) text: Option<String>,
     /// What somebody should know about it from the start.
     pub(crate) note: Option<String>,
     /// What to call it.
     pub(crate) label: String,
-    /// What the file is expected to be.
-    pub(crate) form: Form,
-}
-
-/// What a file is expected to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Whole, as the project's tool writes it.
-    Whole,
-    /// Whatever somebody wrote: a few lines may be all.
-    Any,
 }
 
 /// What the lower or right part of the screen tells.
@@ -155,9 +145,8 @@ pub(crate) struct State<'k> {
     pub(super) saved: Configuration<'k>,
     /// Whether the file is not what would be written, although nobody changed anything.
     pub(super) is_stale: bool,
-    pub(super) path: PathBuf,
+    pub(super) home: Home,
     pub(super) label: String,
-    pub(super) form: Form,
     /// Never empty.
     pub(super) levels: Vec<Level>,
     pub(super) rows: Vec<Row>,
@@ -177,9 +166,9 @@ pub(crate) struct State<'k> {
 
 impl std::fmt::Debug for State<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { path, levels, mode, notice, .. } = self;
+        let Self { home, levels, mode, notice, .. } = self;
         f.debug_struct("State")
-            .field("path", path)
+            .field("path", &home.path)
             .field("levels", levels)
             .field("mode", mode)
             .field("notice", notice)
@@ -190,14 +179,14 @@ impl std::fmt::Debug for State<'_> {
 impl<'k> State<'k> {
     /// Stands at the top of the menu of `kconfig`, with what `origin` has.
     pub(crate) fn new(kconfig: &'k Kconfig, origin: Origin) -> Self {
-        let Origin { path, text, note, label, form } = origin;
+        let Origin { home, text, note, label } = origin;
         let menu = Menu::of(kconfig);
         let mut now = kconfig.evaluate();
         let mut notice = note;
         let mut is_stale = false;
         if let Some(text) = &text {
-            notice = notice.or(told_unset(now.load(text).len(), &path));
-            is_stale = form == Form::Whole && now.to_dotconfig() != *text;
+            notice = notice.or(told_unset(now.load(text).len(), &home.path));
+            is_stale = home.is_stale(&now, text);
         }
         let top = Level { id: menu.root(), cursor: 0, top: 0 };
         let mut state = Self {
@@ -207,9 +196,8 @@ impl<'k> State<'k> {
             saved: now.clone(),
             now,
             is_stale,
-            path,
+            home,
             label,
-            form,
             levels: vec![top],
             rows: Vec::new(),
             listing: Listing::Shown,
@@ -235,7 +223,7 @@ impl<'k> State<'k> {
 
     /// The file that is written.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.home.path
     }
 
     /// The whole configuration, as the project's tool writes it.

@@ -10,8 +10,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use super::event::{Build, Effect, Event, Then, What, Writing};
-use super::state::{Form, Mode, Origin, State};
+use super::state::{Mode, Origin, State};
 use super::view::{Theme, draw};
+use crate::kconfig::{Form, Home};
 
 const PROJECT: &str = r#"
 mainmenu "Little project"
@@ -59,11 +60,10 @@ fn kconfig() -> Kconfig {
 
 fn origin(text: Option<&str>) -> Origin {
     Origin {
-        path: PathBuf::from(".config"),
+        home: Home { path: PathBuf::from(".config"), form: Form::Whole },
         text: text.map(str::to_owned),
         note: None,
         label: ".config".to_owned(),
-        form: Form::Whole,
     }
 }
 
@@ -317,7 +317,8 @@ fn a_file_of_another_kind_is_told_and_can_be_saved() {
 #[test]
 fn a_few_lines_of_a_spec_are_no_mistake() {
     let kconfig = kconfig();
-    let few = Origin { form: Form::Any, ..origin(Some("CONFIG_SLEEP=5\n")) };
+    let mut few = origin(Some("CONFIG_SLEEP=5\n"));
+    few.home.form = Form::Own("CONFIG_SLEEP=5\n".to_owned());
     let mut state = State::new(&kconfig, few);
     assert!(!screen_of(&mut state, 80, 24).contains("not as the project's tool"));
     assert_eq!(press(&mut state, "q"), [Effect::Leave]);

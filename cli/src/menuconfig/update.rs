@@ -10,7 +10,7 @@ use ratatui::crossterm::event::{
 use super::edit::Line;
 use super::event::{Effect, Event, Then, What, Writing};
 use super::search::Search;
-use super::state::{Edit, Form, Level, Mode, Pane, PathFor, Reading, State, told_unset};
+use super::state::{Edit, Level, Mode, Pane, PathFor, Reading, State, told_unset};
 use super::view::layout::hit;
 
 impl State<'_> {
@@ -120,8 +120,7 @@ impl State<'_> {
     fn switch(&mut self, code: KeyCode) -> Vec<Effect> {
         match code {
             KeyCode::Char('s' | 'S') => {
-                let path = self.path.clone();
-                return vec![self.write(path, What::Whole, Then::Stay)];
+                return vec![self.write(self.home.path.clone(), What::Whole, Then::Stay)];
             }
             KeyCode::Char('w' | 'W') => self.ask_path(PathFor::Save),
             KeyCode::Char('d' | 'D') => self.ask_path(PathFor::SaveMinimal),
@@ -318,8 +317,8 @@ impl State<'_> {
 
     fn ask_path(&mut self, used: PathFor) {
         let path = match used {
-            PathFor::Save | PathFor::Load => self.path.clone(),
-            PathFor::SaveMinimal => self.path.with_file_name("defconfig"),
+            PathFor::Save | PathFor::Load => self.home.config_path(),
+            PathFor::SaveMinimal => self.home.path.with_file_name("defconfig"),
         };
         self.mode = Mode::Path(Line::new(&path.to_string_lossy()), used);
     }
@@ -331,6 +330,11 @@ impl State<'_> {
             KeyCode::Enter if !line.text().is_empty() => {
                 let (path, used) = (PathBuf::from(line.text()), *used);
                 self.mode = Mode::Browse;
+                let is_spec = path == self.home.path && path != self.home.config_path();
+                if is_spec && used != PathFor::Save {
+                    self.refuse(format!("{} is the spec", path.display()));
+                    return Vec::new();
+                }
                 return vec![match used {
                     PathFor::Save => self.write(path, What::Whole, Then::Stay),
                     PathFor::SaveMinimal => self.write(path, What::Minimal, Then::Stay),
@@ -368,8 +372,7 @@ impl State<'_> {
     fn answer(&mut self, key: KeyEvent) -> Vec<Effect> {
         match key.code {
             KeyCode::Char('y' | 'Y') | KeyCode::Enter => {
-                let path = self.path.clone();
-                vec![self.write(path, What::Whole, Then::Leave)]
+                vec![self.write(self.home.path.clone(), What::Whole, Then::Leave)]
             }
             KeyCode::Char('n' | 'N') => vec![Effect::Leave],
             KeyCode::Esc | KeyCode::Char('c' | 'C' | 'q') => {
@@ -382,7 +385,7 @@ impl State<'_> {
 
     fn write(&self, path: PathBuf, what: What, then: Then) -> Effect {
         let text = match what {
-            What::Whole => self.now.to_dotconfig(),
+            What::Whole => self.home.text_at(&path, &self.now, self.kconfig),
             What::Minimal => self.now.to_minimal(),
         };
         Effect::Write(Writing { path, what, then }, text)
@@ -395,7 +398,7 @@ impl State<'_> {
             self.refuse(format!("cannot save {}: {why}", path.display()));
             return Vec::new();
         }
-        if *what == What::Whole && *path == self.path {
+        if *what == What::Whole && *path == self.home.path {
             self.saved = self.now.clone();
             self.is_stale = false;
         }
@@ -417,10 +420,9 @@ impl State<'_> {
                 let unset = self.now.load(&text);
                 let told = told_unset(unset.len(), path);
                 self.tell(told.unwrap_or_else(|| format!("loaded {}", path.display())));
-                if path == self.path {
+                if path == self.home.path {
                     self.saved = self.now.clone();
-                    let is_whole = self.now.to_dotconfig() == text;
-                    self.is_stale = self.form == Form::Whole && !is_whole;
+                    self.is_stale = self.home.is_stale(&self.now, &text);
                 }
                 self.refresh();
             }
