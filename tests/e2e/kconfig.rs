@@ -2,7 +2,7 @@
 
 use kbs_testkit::{FxSpec, Repo, fx, fx_in};
 
-use crate::lab::{Answer, Lab, edit, read};
+use crate::lab::{Answer, Lab, answer, edit, read};
 
 /// The spec of `fx`, normalised by kbs; the project's own commands would fail.
 fn by_kbs(repo: &Repo) -> FxSpec {
@@ -321,4 +321,80 @@ fn a_command_is_run_once_for_the_files_and_the_image_it_sees() {
     assert_eq!(config(&lab, &spec), first);
     repo.write("name.txt", "another").commit("a file that commands see");
     assert_ne!(config(&lab, &spec), first);
+}
+
+/// Runs `kbs config` with these words, in the directory of the lab.
+fn config_in(lab: &Lab, words: &[&str]) -> Answer {
+    let mut kbs = lab.kbs();
+    answer(kbs.arg("config").args(words).current_dir(lab.dir()))
+}
+
+#[test]
+fn a_name_that_ends_in_toml_is_a_spec_wherever_it_stands() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = by_kbs(&repo).config_table("set = { NAME = 'me', SLEEP = 2 }");
+    lab.write(&spec);
+    std::fs::write(lab.dir().join("own.config"), "CONFIG_NAME=\"own\"\n").unwrap();
+    let config = |words: &[&str]| config_in(&lab, words);
+    let normalised = config(&["normalise", "spec.toml"]).done().out;
+    assert_eq!(normalised, config(&["normalise", "--spec", "spec.toml"]).done().out);
+    assert!(normalised.contains("CONFIG_NAME=\"me\"\nCONFIG_SLEEP=2\n"), "{normalised}");
+    assert_eq!(config(&["min", "spec.toml", "own.config"]).done().out, "CONFIG_NAME=\"own\"\n");
+    for words in [["get", "spec.toml", "NAME"], ["get", "NAME", "spec.toml"]] {
+        assert_eq!(config(&words).done().out, "me\n");
+    }
+    assert_eq!(config(&["get", "spec.toml", "NAME", "own.config"]).done().out, "own\n");
+    let explained = config(&["explain", "spec.toml", "SLEEP=3"]).done().out;
+    assert!(explained.starts_with("SLEEP=2\n") && explained.contains("set to 3"), "{explained}");
+    let found = config(&["search", "spec.toml", "seconds"]).done().out;
+    assert!(found.contains("SLEEP") && found.contains(" 2 "), "{found}");
+    config(&["lint", "spec.toml"]).done();
+    let differs = config(&["diff", "spec.toml", "own.config"]).left(1).out;
+    assert!(differs.contains("NAME") && differs.contains("own"), "{differs}");
+    let differs = config(&["diff", "own.config", "own.config", "spec.toml"]).done();
+    assert_eq!(differs.out, "");
+}
+
+#[test]
+fn symbols_are_set_in_a_spec_where_it_has_its_configuration() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = by_kbs(&repo).config_table("inline = 'CONFIG_SLEEP=1'");
+    let path = lab.write(&spec);
+    let config = |words: &[&str]| config_in(&lab, words);
+    let set = config(&["set", "spec.toml", "SLEEP=2", "NAME=a.toml"]).done();
+    assert_eq!(set.out, "");
+    let changed = read(&path);
+    let inline = "inline = '''\nCONFIG_SLEEP=2\nCONFIG_NAME=\"a.toml\"\n'''";
+    assert_eq!(changed, spec.text().replace("inline = 'CONFIG_SLEEP=1'", inline));
+    let set = config(&["set", "--spec", "spec.toml", "NAME=b", "--minimal"]).done();
+    set.telling(&["NAME  \"a.toml\" -> \"b\""]);
+    assert_eq!(read(&path), changed.replace("a.toml", "b"));
+    config(&["set", "spec.toml", "SLEEP=9999"]).left(2).telling(&["0 to 3600"]);
+    // With a file behind it, that is made; with an output, that.
+    config(&["set", "spec.toml", "new.config", "SLEEP=3", "--minimal"]).done();
+    assert_eq!(read(lab.dir().join("new.config")), "CONFIG_SLEEP=3\n");
+    let out = config(&["set", "spec.toml", "SLEEP=4", "--minimal", "-o", "-"]).done().out;
+    assert_eq!(out, "CONFIG_NAME=\"b\"\nCONFIG_SLEEP=4\n");
+    assert_eq!(read(&path), changed.replace("a.toml", "b"));
+}
+
+#[test]
+fn operands_that_make_no_sense_together_are_refused() {
+    let (lab, repo) = (Lab::new(), fx());
+    lab.write(&by_kbs(&repo));
+    for (words, told) in [
+        (&["normalise", "spec.toml", "--tree", "."][..], "spec.toml together with --tree"),
+        (&["normalise", "spec.toml", "--spec", "spec.toml"], "together with --spec"),
+        (&["get", "spec.toml", "SLEEP", "--env", "A=b"], "together with --env"),
+        (&["normalise", "a.toml", "b.toml"], "two specs, a.toml and b.toml"),
+        (&["normalise", "a", "b"], "`b` is one too many"),
+        (&["get", "spec.toml"], "SYMBOL is missing"),
+        (&["search", "spec.toml"], "WORD is missing"),
+        (&["set", "spec.toml"], "SYMBOL=VALUE"),
+        (&["set", "x.config"], "SYMBOL=VALUE"),
+        (&["diff", "x.config"], "nothing to compare"),
+    ] {
+        config_in(&lab, words).left(2).telling(&[told]);
+    }
+    assert!(!lab.state().join("kbsd.sock").exists(), "no daemon was needed for that");
 }

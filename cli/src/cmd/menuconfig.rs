@@ -14,7 +14,7 @@ use crate::connect::Daemon;
 use crate::env::Env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{Form, Home, TreeArgs};
+use crate::kconfig::{Form, Home, TreeArgs, is_toml};
 use crate::menuconfig::{Disk, Left, LookUp, Mouse, Origin, Script, State, Theme, run_script, sit};
 use crate::ui::{Color, Format, Ui};
 
@@ -40,9 +40,18 @@ pub(crate) struct MenuconfigArgs {
 }
 
 impl MenuconfigArgs {
+    /// Decides whether FILE is a spec.
+    ///
+    /// # Errors
+    /// A spec that cannot be used together with the options.
+    pub(crate) fn settle(&mut self) -> Result<(), CliError> {
+        let is_spec = |file: &mut PathBuf| is_toml(file) || file.is_dir();
+        self.file.take_if(is_spec).map_or(Ok(()), |spec| self.tree.take_spec(spec))
+    }
+
     /// Whether a daemon has to be asked for the Kconfig files.
     pub(crate) fn asks_a_daemon(&self) -> bool {
-        self.tree.asks_a_daemon() || self.file.as_deref().is_some_and(is_spec)
+        self.tree.asks_a_daemon()
     }
 
     /// Gets the Kconfig files where a daemon has them; that daemon.
@@ -50,14 +59,9 @@ impl MenuconfigArgs {
     /// # Errors
     /// A wrong spec, or what the daemon answered.
     pub(crate) async fn fetch(
-        &mut self,
+        &self,
         session: &mut Session<'_>,
     ) -> Result<Option<Daemon>, CliError> {
-        if !self.tree.asks_a_daemon()
-            && let Some(spec) = self.file.take_if(|file| is_spec(file))
-        {
-            self.tree.take_spec(spec);
-        }
         self.tree.fetch(session).await
     }
 
@@ -103,11 +107,6 @@ impl MenuconfigArgs {
         let (label, home) = (label(&path), Home { path, form });
         Ok((Origin { home, text, note: None, label }, disk))
     }
-}
-
-/// Whether a path names a spec and no configuration.
-fn is_spec(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "toml") || path.is_dir()
 }
 
 /// Runs `kbs menuconfig`; the Kconfig files are those of `daemon`, if there is one.

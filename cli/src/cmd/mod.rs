@@ -88,7 +88,12 @@ impl Session<'_> {
 /// # Errors
 /// What ended it early.
 pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliError> {
-    let Args { global, command } = args;
+    let Args { global, mut command } = args;
+    match &mut command {
+        Command::Config(args) => args.settle()?,
+        Command::Menuconfig(args) => args.settle()?,
+        _ => {}
+    }
     match command {
         Command::Recipe(args) => recipe::run(&args, ui).map(ExitCode::from),
         Command::Config(args) if !args.asks_a_daemon() => {
@@ -143,7 +148,7 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
                 args.fetch(session).await?;
                 config::run(*args, session.ui)
             }
-            Command::Menuconfig(mut args) => {
+            Command::Menuconfig(args) => {
                 let daemon = args.fetch(session).await?;
                 menuconfig::run(&args, global, env, session.ui, daemon.as_ref())
             }

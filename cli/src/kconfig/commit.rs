@@ -41,7 +41,7 @@ pub(crate) struct CommitArgs {
     pub(super) project: Option<String>,
     /// The tag, branch or commit
     #[arg(long = "ref", id = "rev", value_name = "REF", requires = "project")]
-    rev: Option<String>,
+    pub(super) rev: Option<String>,
 }
 
 /// What a daemon handed out.
