@@ -13,6 +13,11 @@ use crate::recipe::{self, BuildPatch, Recipe, RecipeError, RecipePatch, VersionP
 /// The newest spec format this version reads.
 pub const SPEC_FORMAT: u32 = 1;
 
+/// The origin of text that stands in `inline` of a spec.
+pub const INLINE: &str = "inline";
+/// The origin of symbols that stand in `set` of a spec.
+pub const SET: &str = "config.set";
+
 /// A spec whose files have been read: complete in itself, so that it can be sent to a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -62,7 +67,7 @@ pub struct ConfigAsk {
 /// Configuration text and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigText {
-    /// File name or `inline`, for messages.
+    /// File name or [`INLINE`], for messages.
     pub origin: String,
     /// The text.
     pub text: String,
@@ -332,7 +337,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
     };
     let base = match (file, inline) {
         (Some(path), _) => Some(open("the configuration", path)?),
-        (None, Some(text)) => Some(ConfigText { origin: "inline".to_owned(), text }),
+        (None, Some(text)) => Some(ConfigText { origin: INLINE.to_owned(), text }),
         (None, None) => None,
     };
     Ok(ConfigAsk {

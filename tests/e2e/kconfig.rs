@@ -398,3 +398,35 @@ fn operands_that_make_no_sense_together_are_refused() {
     }
     assert!(!lab.state().join("kbsd.sock").exists(), "no daemon was needed for that");
 }
+
+#[test]
+fn what_a_spec_sets_is_told_with_its_line_in_the_spec() {
+    let (lab, repo) = (Lab::new(), fx());
+    std::fs::write(lab.dir().join("part.config"), "# a part\nCONFIG_FAIL=y\n").unwrap();
+    let spec = by_kbs(&repo).config_table(
+        "inline = '''\nCONFIG_SLEEP=1\nCONFIG_NAME=\"me\"\nCONFIG_GONE=1\n'''\n\
+         fragments = ['part.config']\nset = { SLEEP = 9999 }",
+    );
+    let text = spec.text();
+    let line_of = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
+    lab.write(&spec);
+    let config = |words: &[&str]| config_in(&lab, words);
+    let by = |place: &str, words: &[&str]| {
+        let told = config(words).done().out;
+        assert!(told.contains(&format!("by {place}\n")), "{place}: {told}");
+    };
+    let line = |part: &str| format!("spec.toml, line {}", line_of(part));
+    by(&line("CONFIG_NAME"), &["explain", "spec.toml", "NAME"]);
+    by("part.config, line 2", &["explain", "spec.toml", "FAIL"]);
+    let name = format!("./spec.toml, line {}", line_of("CONFIG_NAME"));
+    by(&name, &["explain", "NAME", "--spec", "."]);
+    let told = config(&["normalise", "spec.toml"]).done();
+    let told = told.telling(&[&format!("{}: SLEEP=9999", line("set = "))]);
+    told.telling(&[&format!("{}: GONE=1", line("CONFIG_GONE"))]).not_telling(&["the spec"]);
+    let seen = config(&["explain", "spec.toml", "NAME", "--json"]).done().json();
+    assert_eq!(seen["asked"]["place"], line("CONFIG_NAME"), "{seen}");
+    let seen = config(&["normalise", "spec.toml", "--json"]).done().json();
+    assert_eq!(seen["dropped"][0]["place"], line("CONFIG_GONE"), "{seen}");
+    lab.write(&by_kbs(&repo).config_table("defconfig = 'a'"));
+    by("configs/a_defconfig of the project, line 1", &["explain", "spec.toml", "NAME"]);
+}

@@ -14,7 +14,7 @@ use crate::connect::Daemon;
 use crate::env::Env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{Form, Home, TreeArgs, is_toml};
+use crate::kconfig::{self, Form, Home, TreeArgs, is_toml};
 use crate::menuconfig::{Disk, Left, LookUp, Mouse, Origin, Script, State, Theme, run_script, sit};
 use crate::ui::{Color, Format, Ui};
 
@@ -88,7 +88,7 @@ impl MenuconfigArgs {
         if let (Some(spec), None) = (self.tree.spec(), &self.file) {
             let asked = self.tree.config(None)?.unwrap_or_default();
             let home = Home::of_spec(spec, &asked)?;
-            let (label, note, text) = (label(&home.path), home.note(), Some(asked.text));
+            let (label, note, text) = (label(&home.path), home.note(), Some(asked));
             return Ok((Origin { home, text, note, label }, Disk::Replaces));
         }
         let path = match (&self.file, self.tree.project()) {
@@ -104,7 +104,9 @@ impl MenuconfigArgs {
         } else {
             (Form::Whole, Disk::KeepsOld)
         };
-        let (label, home) = (label(&path), Home { path, form });
+        let label = label(&path);
+        let named = |text| kconfig::ConfigText { name: label.clone(), text, ..Default::default() };
+        let (text, home) = (text.map(named), Home { path, form });
         Ok((Origin { home, text, note: None, label }, disk))
     }
 }

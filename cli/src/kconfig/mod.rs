@@ -3,6 +3,7 @@
 mod commit;
 mod files;
 mod home;
+mod places;
 mod shell;
 mod snippet;
 mod text;

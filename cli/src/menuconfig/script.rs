@@ -174,8 +174,8 @@ pub(crate) fn run(
     disk: Disk,
 ) -> Result<Vec<PathBuf>, ScriptError> {
     let mut now = kconfig.evaluate();
-    if let Some(text) = &origin.text {
-        now.load(text);
+    if let Some(config) = &origin.text {
+        now.load(&config.text);
     }
     let mut saved = Vec::new();
     let mut save = |path: &Path, text: &str| {

@@ -11,7 +11,7 @@ use super::edit::Line;
 use super::event::Build;
 use super::search::{Haystack, Search};
 use super::view::layout::{Areas, areas};
-use crate::kconfig::Home;
+use crate::kconfig::{ConfigText, Home};
 use crate::render::explain;
 use crate::render::screen::plain;
 
@@ -24,7 +24,7 @@ pub(crate) struct Origin {
     /// The file that `save` writes.
     pub(crate) home: Home,
     /// What it asks for; `None` where there is no such file.
-    pub(crate) text: Option<String>,
+    pub(crate) text: Option<ConfigText>,
     /// What somebody should know about it from the start.
     pub(crate) note: Option<String>,
     /// What to call it.
@@ -147,6 +147,8 @@ pub(crate) struct State<'k> {
     pub(super) is_stale: bool,
     pub(super) home: Home,
     pub(super) label: String,
+    /// What was read last.
+    pub(super) read: ConfigText,
     /// Never empty.
     pub(super) levels: Vec<Level>,
     pub(super) rows: Vec<Row>,
@@ -184,10 +186,11 @@ impl<'k> State<'k> {
         let mut now = kconfig.evaluate();
         let mut notice = note;
         let mut is_stale = false;
-        if let Some(text) = &text {
+        if let Some(ConfigText { text, .. }) = &text {
             notice = notice.or(told_unset(now.load(text).len(), &home.path));
             is_stale = home.is_stale(&now, text);
         }
+        let read = text.unwrap_or_default();
         let top = Level { id: menu.root(), cursor: 0, top: 0 };
         let mut state = Self {
             kconfig,
@@ -198,6 +201,7 @@ impl<'k> State<'k> {
             is_stale,
             home,
             label,
+            read,
             levels: vec![top],
             rows: Vec::new(),
             listing: Listing::Shown,

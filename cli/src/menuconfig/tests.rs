@@ -12,7 +12,7 @@ use ratatui::style::Color;
 use super::event::{Build, Effect, Event, Then, What, Writing};
 use super::state::{Mode, Origin, State};
 use super::view::{Theme, draw};
-use crate::kconfig::{Form, Home};
+use crate::kconfig::{ConfigText, Form, Home};
 
 const PROJECT: &str = r#"
 mainmenu "Little project"
@@ -61,7 +61,11 @@ fn kconfig() -> Kconfig {
 fn origin(text: Option<&str>) -> Origin {
     Origin {
         home: Home { path: PathBuf::from(".config"), form: Form::Whole },
-        text: text.map(str::to_owned),
+        text: text.map(|text| ConfigText {
+            name: ".config".to_owned(),
+            text: text.to_owned(),
+            places: Vec::new(),
+        }),
         note: None,
         label: ".config".to_owned(),
     }

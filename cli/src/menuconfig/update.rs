@@ -12,6 +12,7 @@ use super::event::{Effect, Event, Then, What, Writing};
 use super::search::Search;
 use super::state::{Edit, Level, Mode, Pane, PathFor, Reading, State, told_unset};
 use super::view::layout::hit;
+use crate::kconfig::ConfigText;
 
 impl State<'_> {
     /// Takes one step; what has to be done outside.
@@ -34,7 +35,7 @@ impl State<'_> {
             }
             Event::Written(writing, result) => self.written(&writing, result),
             Event::Read(path, result) => {
-                self.read(&path, result);
+                self.take(&path, result);
                 Vec::new()
             }
             Event::LookedUp(text, build) => {
@@ -413,7 +414,7 @@ impl State<'_> {
         }
     }
 
-    fn read(&mut self, path: &Path, result: Result<String, String>) {
+    fn take(&mut self, path: &Path, result: Result<String, String>) {
         match result {
             Err(why) => self.refuse(format!("cannot load {}: {why}", path.display())),
             Ok(text) => {
@@ -424,6 +425,8 @@ impl State<'_> {
                     self.saved = self.now.clone();
                     self.is_stale = self.home.is_stale(&self.now, &text);
                 }
+                let (name, places) = (path.display().to_string(), Vec::new());
+                self.read = ConfigText { name, text, places };
                 self.refresh();
             }
         }

@@ -2,7 +2,7 @@
 
 use kbs_kconfig::{Assignments, Place, Prefix};
 use kbs_plan::recipe::{ConfigureRules, Recipe};
-use kbs_plan::spec::{ConfigAsk, ConfigText};
+use kbs_plan::spec::{ConfigAsk, ConfigText, SET};
 use kbs_source::{Item, ItemKind};
 
 use super::pin::{self, Pinned};
@@ -40,7 +40,7 @@ pub(crate) fn merge(
     }
     let single: Vec<_> =
         set.iter().map(|(symbol, value)| format!("{prefix}{symbol}={value}")).collect();
-    let (single, ignored) = parse(&single.join("\n"), "config.set", prefix)?;
+    let (single, ignored) = parse(&single.join("\n"), SET, prefix)?;
     warnings.extend(ignored);
     asked.merge(single);
     let is_own = |place: &Place| named.as_ref().is_some_and(|named| *place.origin == named.origin);

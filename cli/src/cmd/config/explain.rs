@@ -58,6 +58,10 @@ fn tell(
         .map_err(|error| told(configuration, &error))?;
     if ui.format == Format::Json {
         let mut answer = explain_json::explanation(&seen);
+        let line = seen.asked.as_ref().and_then(|asked| asked.line);
+        if let Some((config, line)) = config.zip(line) {
+            answer["asked"]["place"] = config.place(line).into();
+        }
         if let Some(consequences) = consequences {
             let changes: Vec<_> = consequences.changes.iter().map(explain_json::change).collect();
             answer["if_set"] = json!({ "to": value, "becomes": consequences.after.value,
@@ -66,11 +70,8 @@ fn tell(
         ui.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let text = match config {
-        Some(config) if !config.has_lines => explain::explained(&seen, &|_| config.name.clone()),
-        config => explain::explanation(&seen, config.map_or("", |config| &config.name)),
-    };
-    ui.data(&text)?;
+    let place = |line| config.map(|config| config.place(line)).unwrap_or_default();
+    ui.data(&explain::explanation(&seen, &place))?;
     if let Some(help) = seen.help.as_ref().filter(|_| with_help) {
         ui.data(&format!("\n{}", crate::render::screen::plain(help)))?;
     }
