@@ -82,6 +82,9 @@ fn said(flaw: &Flaw) -> String {
             format!("{subject} selects {target}, which is defined nowhere")
         }
         FlawKind::NoType => format!("{subject} has no type"),
+        FlawKind::TwoTypes { kinds: [first, then] } => {
+            format!("{subject} is of type {then} here and of type {first} before")
+        }
         FlawKind::DefaultType { value, kind } => {
             format!("{subject} has the default {value}, which is no {kind}")
         }
