@@ -28,17 +28,20 @@ pub(crate) fn kind(by: Configurer) -> &'static str {
     }
 }
 
-/// Compares the configuration of a build that is over with the one it was given.
-pub(crate) fn compare(order: &Order, src: &OwnedFd) -> Compared {
-    let Some(given) = &order.config else { return Compared::default() };
+/// Compares the configuration of a build that is over with the one it was given; `None` where it
+/// left none that can be read.
+pub(crate) fn compare(order: &Order, src: &OwnedFd) -> Option<Compared> {
+    let Some(given) = &order.config else { return Some(Compared::default()) };
     let subdir = order.derivation.subdir.as_deref().unwrap_or("");
-    let parse = |text: &str| parse(text, &order.prefix);
-    let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok();
-    let Some((given, after)) = parse(given).zip(after.as_deref().and_then(parse)) else {
-        let note = "the build left no readable .config to compare".to_owned();
-        return Compared { notes: vec![(note, None)], differences: Vec::new() };
-    };
-    told(&kbs_kconfig::diff(&given, &after), &order.prefix, order.by)
+    let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok()?;
+    let [given, after] = [given, &after].map(|text| parse(text, &order.prefix));
+    Some(told(&kbs_kconfig::diff(&given?, &after?), &order.prefix, order.by))
+}
+
+/// What is told where there is nothing to compare.
+pub(crate) fn nothing_to_compare() -> Compared {
+    let note = "the build left no readable .config to compare".to_owned();
+    Compared { notes: vec![(note, None)], differences: Vec::new() }
 }
 
 fn parse(text: &str, prefix: &Prefix) -> Option<Assignments> {
