@@ -108,10 +108,52 @@ fn files_that_are_not_there_and_commands_are_refused() {
     ]);
     repo.write("Kconfig", format!("{kconfig}\nsource \"/etc/passwd\"\n")).commit("the host's");
     lab.realize(&by_kbs(&repo), &[]).left(1).telling(&["Kconfig:", "outside the tree"]);
-    repo.write("Kconfig", format!("{kconfig}\nsource \"link\"\n"));
-    std::os::unix::fs::symlink("/etc/passwd", repo.path().join("link")).unwrap();
-    repo.commit("a link");
-    lab.realize(&by_kbs(&repo), &[]).left(2).telling(&["link", "symbolic link"]);
+}
+
+#[test]
+fn links_within_a_commit_are_followed_and_none_leads_outside() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    fx_in(&repo, "fw/");
+    let link = |path: &str, target: &str| {
+        std::os::unix::fs::symlink(target, repo.path().join(path)).unwrap();
+    };
+    let kconfig = read(repo.path().join("fw/Kconfig"));
+    let source = |paths: &[&str]| {
+        let lines: Vec<_> = paths.iter().map(|path| format!("source \"{path}\"\n")).collect();
+        repo.write("fw/Kconfig", format!("{kconfig}\n{}", lines.concat()));
+        repo.commit("other sources");
+    };
+    let symbol = |name: &str| format!("config {name}\n\tbool\n\tdefault y\n");
+    repo.write("shared/parts/a/Kconfig", symbol("PART_A"));
+    repo.write("shared/parts/b/Kconfig", symbol("PART_B"));
+    repo.write("shared/one", symbol("ONE"));
+    link("shared/here", "./one");
+    link("fw/one", "../shared/../shared/here");
+    link("fw/parts", "../shared/parts");
+    link("fw/round", "rounds");
+    link("fw/rounds", "round");
+    link("fw/up", "../../../../etc/passwd");
+    link("fw/root", "/etc/passwd");
+    link("fw/gone", "nowhere");
+    let spec = by_kbs(&repo)
+        .toml("[recipe.build]\nsubdir = 'fw'")
+        .edit("[recipe.build]\nenv-allowed = [\"FX_*\", \"KCFLAGS\"]\n", "");
+    source(&["one", "parts/*/Kconfig"]);
+    let text = config(&lab, &spec);
+    for name in ["ONE", "PART_A", "PART_B"] {
+        assert!(text.contains(&format!("CONFIG_{name}=y\n")), "{name}: {text}");
+    }
+    assert_eq!(kbs_config(&lab, &spec, &["get", "PART_B"]).done().out, "y\n");
+    for (path, told) in [
+        ("round", "too many symbolic links"),
+        ("up", "outside of the commit"),
+        ("root", "fw/root leads outside of the commit"),
+    ] {
+        source(&[path]);
+        lab.run(["plan".as_ref(), lab.write(&spec).as_os_str()]).left(2).telling(&[told]);
+    }
+    source(&["gone"]);
+    lab.realize(&spec, &[]).left(1).telling(&["no such file in the tree"]);
 }
 
 /// `fx` with two versions, between which machine A got another symbol.
