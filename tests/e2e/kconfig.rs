@@ -472,3 +472,27 @@ fn what_a_spec_sets_is_told_with_its_line_in_the_spec() {
     lab.write(&by_kbs(&repo).config_table("defconfig = 'a'"));
     by("configs/a_defconfig of the project, line 1", &["explain", "spec.toml", "NAME"]);
 }
+
+#[test]
+fn strings_are_written_as_the_project_writes_them() {
+    let (lab, repo) = (Lab::new(), fx());
+    for (dialect, written) in [("u-boot", r#""a "b" \c""#), ("conf", r#""a \"b\" \\c""#)] {
+        let by = |table: &str| {
+            FxSpec::new(&repo)
+                .edit("[\"make\", \"olddefconfig\"]", "[\"sh\", \"-c\", \"exit 9\"]")
+                .config_table(table)
+                .toml(&format!("[recipe.kconfig]\ndialect = '{dialect}'"))
+        };
+        let line = format!("CONFIG_NAME={written}\n");
+        let set = by(r#"set = { NAME = 'a "b" \c' }"#);
+        for spec in [by(&format!("inline = '''\n{line}'''")), set.clone()] {
+            let text = config(&lab, &spec);
+            assert!(text.contains(&line), "{dialect}: {text}");
+            assert_eq!(kbs_config(&lab, &spec, &["get", "NAME"]).done().out, "a \"b\" \\c\n");
+            plan(&lab, &spec).done().not_telling(&["without effect", "asked"]);
+        }
+        let built = lab.realize(&set, &["--json"]).done();
+        assert!(read(built.output().path.join("fx.bin")).contains(&line), "{dialect}");
+        assert_eq!(built.notices("config-differs"), [""; 0]);
+    }
+}

@@ -299,7 +299,7 @@ fn inline(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kbs_kconfig::{Assignments, Dialect, FileMap, NoShell, Prefix};
+    use kbs_kconfig::{Assignments, Dialect, FileMap, NoShell, Notation};
     use kbs_plan::spec::{ConfigAsk, Spec};
 
     const PROJECT: &str = "choice\n prompt \"Speed\"\nconfig SLOW\n bool \"Slow\"\n\
@@ -345,7 +345,7 @@ mod tests {
         let texts = base.into_iter().chain(fragments).map(|text| text.text);
         let mut all = Assignments::default();
         for text in texts.chain([lines.collect()]) {
-            all.merge(kbs_kconfig::parse(&text, "x", &Prefix::default()).unwrap().assignments);
+            all.merge(kbs_kconfig::parse(&text, "x", &Notation::default()).unwrap().assignments);
         }
         all.to_text()
     }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kbs_kconfig::Prefix;
+use kbs_kconfig::Notation;
 use kbs_plan::derivation::Derivation;
 use kbs_plan::id::{BuildKey, ContentKey};
 use kbs_plan::kconfig::Configurer;
@@ -50,8 +50,8 @@ pub(crate) struct Order {
     pub(crate) toolchain: Toolchain,
     /// The normalised configuration.
     pub(crate) config: Option<String>,
-    /// What its symbols begin with.
-    pub(crate) prefix: Prefix,
+    /// How it is written.
+    pub(crate) notation: Notation,
     /// Who normalised it.
     pub(crate) by: Configurer,
     /// The ref as asked.

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use kbs_kconfig::{Assignments, Difference, Prefix, Value};
+use kbs_kconfig::{Assignments, Difference, Notation, Prefix, Value};
 use kbs_plan::kconfig::Configurer;
 use kbs_store::ConfigDifference;
 
@@ -34,8 +34,8 @@ pub(crate) fn compare(order: &Order, src: &OwnedFd) -> Option<Compared> {
     let Some(given) = &order.config else { return Some(Compared::default()) };
     let subdir = order.derivation.subdir.as_deref().unwrap_or("");
     let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok()?;
-    let [given, after] = [given, &after].map(|text| parse(text, &order.prefix));
-    Some(told(&kbs_kconfig::diff(&given?, &after?), &order.prefix, order.by))
+    let [given, after] = [given, &after].map(|text| parse(text, &order.notation));
+    Some(told(&kbs_kconfig::diff(&given?, &after?), &order.notation.prefix, order.by))
 }
 
 /// What is told where there is nothing to compare.
@@ -44,8 +44,8 @@ pub(crate) fn nothing_to_compare() -> Compared {
     Compared { notes: vec![(note, None)], differences: Vec::new() }
 }
 
-fn parse(text: &str, prefix: &Prefix) -> Option<Assignments> {
-    kbs_kconfig::parse(text, ".config", prefix).ok().map(|reading| reading.assignments)
+fn parse(text: &str, notation: &Notation) -> Option<Assignments> {
+    kbs_kconfig::parse(text, ".config", notation).ok().map(|reading| reading.assignments)
 }
 
 fn told(all: &[Difference], prefix: &Prefix, by: Configurer) -> Compared {
@@ -81,9 +81,9 @@ mod tests {
     use super::*;
 
     fn of(given: &str, built: &str, by: Configurer) -> Compared {
-        let prefix = Prefix::default();
-        let read = |text| parse(text, &prefix).unwrap();
-        told(&kbs_kconfig::diff(&read(given), &read(built)), &prefix, by)
+        let notation = Notation::default();
+        let read = |text| parse(text, &notation).unwrap();
+        told(&kbs_kconfig::diff(&read(given), &read(built)), &notation.prefix, by)
     }
 
     #[test]

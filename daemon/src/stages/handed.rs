@@ -50,10 +50,10 @@ pub(crate) fn hand(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Handed
     };
     let (project, resolved) = sync::resolve(engine, &spec.source, &recipe.name, &spec.rev, watch)?;
     let pinned = pin::pin(engine, &project.name, resolved.commit, &recipe, watch)?;
-    let prefix = configure::prefix(&recipe)?;
+    let notation = configure::notation(&recipe)?;
     let (none, ask) = (ConfigureRules::default(), spec.config.clone().unwrap_or_default());
     let configure = recipe.configure.as_ref().unwrap_or(&none);
-    let asked = asked::merge(engine, (&recipe, configure), &ask, &pinned, &prefix)?;
+    let asked = asked::merge(engine, (&recipe, configure), &ask, &pinned, &notation)?;
     for warning in asked.warnings {
         watch.notice("ignored", warning);
     }

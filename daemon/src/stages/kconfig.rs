@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kbs_kconfig::{Assignments, Definition, Dialect, HeaderOff, Kconfig, NoShell, Prefix, Shell};
+use kbs_kconfig::{Assignments, Definition, Dialect, HeaderOff, Kconfig, NoShell, Notation, Shell};
 use kbs_plan::id::ConfigureKey;
 use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules, KconfigShell};
 use kbs_plan::recipe::Recipe;
@@ -99,7 +99,7 @@ impl<'a> KconfigTree<'a> {
         if let Some(kconfig) = known.get(self.key) {
             return Ok(kconfig);
         }
-        let prefix = configure::prefix(self.recipe)?;
+        let prefix = configure::notation(self.recipe)?.prefix;
         let kconfig = Arc::new(self.read()?.with_prefix(prefix));
         let text_b = self.texts(&kconfig)?.iter().map(|file| file.text.len()).sum();
         known.put(self.key, Arc::clone(&kconfig), text_b);
@@ -128,13 +128,13 @@ impl<'a> KconfigTree<'a> {
     pub(crate) fn normalise(
         &self,
         asked: &Assignments,
-        prefix: &Prefix,
+        notation: &Notation,
     ) -> Result<String, Problem> {
         let kconfig = self.load()?;
         let mut configuration = kconfig.evaluate();
         // What cannot be set shows as drift, whoever normalises.
         configuration.load(&asked.to_text());
-        Ok(kbs_kconfig::canonical(&configuration.to_dotconfig(), prefix)
+        Ok(kbs_kconfig::canonical(&configuration.to_dotconfig(), notation)
             .map_err(|source| EngineError::Config { source })?)
     }
 
@@ -174,7 +174,8 @@ impl<'a> KconfigTree<'a> {
     }
 }
 
-fn dialect(rules: &KconfigRules) -> Dialect {
+/// The tool whose rules hold.
+pub(super) fn dialect(rules: &KconfigRules) -> Dialect {
     let dialect = match rules.dialect {
         DialectName::Conf => Dialect::CONF,
         DialectName::UBoot => Dialect::U_BOOT,

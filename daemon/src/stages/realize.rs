@@ -97,7 +97,7 @@ pub(crate) fn order(
         selection,
         toolchain,
         by: recipe.configurer(),
-        prefix: config.as_ref().map(|config| config.prefix.clone()).unwrap_or_default(),
+        notation: config.as_ref().map(|config| config.notation.clone()).unwrap_or_default(),
         warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
         config: config.map(|config| config.text),
         asked_ref: spec.rev.clone(),
