@@ -210,6 +210,24 @@ fn the_menu_of_a_spec_tells_whether_the_build_is_in_the_store() {
 }
 
 #[test]
+fn no_image_is_imported_to_tell_that_nothing_is_built() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    repo.write("src/Kconfig", "config SLEEP\n\tint \"Seconds\"\n").commit("a");
+    lab.run(["source", "add", "klipper", repo.url()]).done();
+    let board = fx();
+    let path = lab.write(&by_kbs(&board));
+    let project = ["--project", "klipper", "--ref", "main"];
+    for args in [&[path.to_str().unwrap()][..], &project] {
+        let mut kbs = lab.kbs();
+        let mut menu = Session::start(kbs.arg("menuconfig").args(args).arg("--quiet"));
+        menu.wait_to_see("would be built");
+        menu.type_in("q");
+        assert_eq!(menu.finish(), Some(0));
+    }
+    assert_eq!(lab.run(["store", "stat", "--json"]).done().json()["images"], 0);
+}
+
+#[test]
 fn what_the_daemon_cannot_plan_is_not_told() {
     let (lab, repo) = (Lab::new(), fx());
     let spec = by_kbs(&repo).toolchain("image = 'gone'");

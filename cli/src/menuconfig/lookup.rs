@@ -57,7 +57,7 @@ impl LookUp {
 }
 
 async fn ask(builds: &mut BuildsClient<Channel>, spec: Spec) -> Option<Build> {
-    let request = pb::PlanRequest { spec: Some(spec.into()) };
+    let request = pb::PlanRequest { spec: Some(spec.into()), look_up: true };
     let mut events = builds.plan(request).await.ok()?.into_inner();
     loop {
         if let Some(Event::Planned(planned)) = events.message().await.ok()??.event {
