@@ -242,3 +242,27 @@ fn what_the_daemon_cannot_plan_is_not_told() {
     menu.type_in("qq");
     assert_eq!(menu.finish(), Some(0));
 }
+
+#[test]
+fn a_spec_that_somebody_changes_meanwhile_is_not_overwritten() {
+    let (lab, repo) = (Lab::new(), fx());
+    let path = lab.write(&by_kbs(&repo).config_table("set = { SLEEP = 1 }"));
+    let mut kbs = lab.kbs();
+    let mut menu = Session::start(kbs.arg("menuconfig").arg(&path).arg("--quiet"));
+    menu.wait_to_see("(1) Seconds");
+    menu.type_in("/sleep\r\r\x152\rs");
+    menu.wait_to_see("- saved");
+    menu.type_in("\r\x153\rs");
+    menu.wait_to_see("(3) Seconds");
+    menu.wait_to_see("- saved");
+    let changed = format!("# Mine\n{}", read(&path));
+    assert!(changed.contains("set = { SLEEP = 3 }"), "{changed}");
+    std::fs::write(&path, &changed).unwrap();
+    menu.type_in("\r\x154\rs");
+    menu.wait_to_see("somebody has changed it meanwhile");
+    assert_eq!(read(&path), changed);
+    menu.signal(rustix::process::Signal::TERM);
+    assert_eq!(menu.finish(), Some(4));
+    let kept = read(lab.dir().join("spec.config.unsaved"));
+    assert!(kept.contains("CONFIG_SLEEP=4\n"), "{kept}");
+}

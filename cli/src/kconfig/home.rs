@@ -87,6 +87,14 @@ impl Home {
         matches!(self.form, Form::Whole) && now.to_dotconfig() != text
     }
 
+    /// The whole text of the spec, if it is one.
+    pub(crate) fn spec_text(&self) -> Option<String> {
+        match &self.form {
+            Form::Whole | Form::Own(_) => None,
+            Form::Inline(document, _) | Form::Set(document, _) => Some(document.to_string()),
+        }
+    }
+
     /// What somebody should know who changes it.
     pub(crate) fn note(&self) -> Option<String> {
         let Form::Set(_, SetOver { is_more: true, .. }) = self.form else { return None };

@@ -265,8 +265,17 @@ impl Screen {
                         continue;
                     }
                     Effect::Write(writing, text) => {
-                        let result = disk.write(&writing.path, &text);
-                        Event::Written(writing, result.map_err(|error| error.to_string()))
+                        let expected = state.expects(&writing.path);
+                        let result = match (expected, Disk::find(&writing.path)) {
+                            (Some(expected), Ok(Some(found))) if found != expected => {
+                                Err("somebody has changed it meanwhile".to_owned())
+                            }
+                            _ => {
+                                let written = disk.write(&writing.path, &text);
+                                written.map_err(|error| error.to_string())
+                            }
+                        };
+                        Event::Written(writing, result)
                     }
                     Effect::Read(path) => {
                         let result = Disk::read(&path).map_err(|error| error.to_string());
@@ -331,7 +340,7 @@ fn known(input: event::Event) -> Option<Event> {
 
 /// Keeps what was not saved, when there is nobody to ask.
 fn forced(state: &State<'_>) -> Left {
-    let path = beside(state.path(), ".unsaved");
+    let path = beside(&state.config_path(), ".unsaved");
     let kept = state.is_changed() && Disk::Replaces.write(&path, &state.text()).is_ok();
     Left::ByForce(kept.then_some(path))
 }

@@ -1,7 +1,7 @@
 //! Everything that is on the screen, and where somebody is.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kbs_kconfig::{
     Configuration, Entry, EntryId, EntryKind, Kconfig, Listing, Menu, Row, SetAsked, Tristate,
@@ -146,6 +146,8 @@ pub(crate) struct State<'k> {
     /// Whether the file is not what would be written, although nobody changed anything.
     pub(super) is_stale: bool,
     pub(super) home: Home,
+    /// The spec as it was read or written last, if it is one that is saved.
+    pub(super) spec: Option<String>,
     pub(super) label: String,
     /// What was read last.
     pub(super) read: ConfigText,
@@ -199,6 +201,7 @@ impl<'k> State<'k> {
             saved: now.clone(),
             now,
             is_stale,
+            spec: home.spec_text(),
             home,
             label,
             read,
@@ -225,9 +228,14 @@ impl<'k> State<'k> {
         self.is_changed
     }
 
-    /// The file that is written.
-    pub(crate) fn path(&self) -> &Path {
-        &self.home.path
+    /// A file with nothing but the configuration, where the one is that is written.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.home.config_path()
+    }
+
+    /// What the file has to be still for it to be written; `None` where that does not matter.
+    pub(crate) fn expects(&self, path: &Path) -> Option<&str> {
+        self.spec.as_deref().filter(|_| path == self.home.path)
     }
 
     /// The whole configuration, as the project's tool writes it.

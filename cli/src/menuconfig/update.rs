@@ -402,6 +402,9 @@ impl State<'_> {
         if *what == What::Whole && *path == self.home.path {
             self.saved = self.now.clone();
             self.is_stale = false;
+            if let Some(spec) = &mut self.spec {
+                *spec = self.home.text_at(path, &self.now, self.kconfig);
+            }
         }
         self.tell(match what {
             What::Whole => format!("saved {}", path.display()),
