@@ -364,8 +364,8 @@ fn bare(symbol: &str) -> String {
 /// quotes of its own are taken as they are, other text is quoted.
 fn set_symbol(symbol: &str, value: SetValue) -> Result<(String, String), SpecError> {
     let symbol = bare(symbol);
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if symbol.is_empty() || !symbol.bytes().all(plain) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    if symbol.is_empty() || symbol.starts_with(['-', '.']) || !symbol.bytes().all(plain) {
         return Err(rule(format!("config.set has `{symbol}`, which cannot be a symbol")));
     }
     let is_hex = |text: &str| {
@@ -507,6 +507,16 @@ image = "arm"
         assert_eq!(spelled[..5], ["A=y", "B=n", "C=7", "D=m", "E=0x1F"]);
         let texts = [r#"F="say \"hi\"""#, r#"G="y""#, r#"H="\"a\" or \"b\"""#];
         assert_eq!(spelled[5..], texts);
+    }
+
+    #[test]
+    fn symbols_have_the_names_that_kconfig_files_give_them() {
+        let set = |symbol: &str| {
+            let table = format!("set = {{ \"{symbol}\" = true }}");
+            read(&PRINTER.replace("file = \"skr.config\"", &table)).is_ok()
+        };
+        assert!(["A", "64BIT", "kmod-usb2", "lua5.3"].into_iter().all(set));
+        assert!(!["", "-A", ".A", "A B", "A=", "$(A)"].into_iter().any(set));
     }
 
     #[test]
