@@ -101,7 +101,7 @@ fn what_is_saved_for_a_spec_that_sets_symbols_goes_there() {
         (
             "set = { SLEEP = 1, CONFIG_NAME = 'x' } # both",
             "set SLEEP=2; set MACH_B=y",
-            "set = { SLEEP = 2, CONFIG_NAME = 'x' , MACH_B = true } # both",
+            "set = { SLEEP = 2, CONFIG_NAME = 'x', MACH_B = true } # both",
             "CONFIG_MACH_B=y\nCONFIG_NAME=\"x\"\nCONFIG_SLEEP=2\n",
         ),
         ("set = { SLEEP = 1, MACH_B = true }", "reset SLEEP; set MACH_A=y", "set = {}", ""),

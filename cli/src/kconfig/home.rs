@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use kbs_kconfig::{Configuration, Kconfig, ValueKind};
-use toml_edit::{DocumentMut, InlineTable, Item, Value};
+use toml_edit::{DocumentMut, InlineTable, Item, TableLike, Value};
 
 use super::text::ConfigText;
 use crate::error::CliError;
@@ -218,7 +218,7 @@ impl SetOver {
         let has = |symbol: &String| keys.iter().any(|key| bare(key) == **symbol);
         for symbol in wanted.iter().filter(|symbol| !has(symbol)) {
             if let Some(value) = spelled(now, kconfig, symbol) {
-                set.insert(symbol, Item::Value(value));
+                append(set, symbol, value);
             }
         }
     }
@@ -265,6 +265,21 @@ fn replace(item: &mut Item, mut value: Value) {
         *value.decor_mut() = before.decor().clone();
     }
     *item = Item::Value(value);
+}
+
+/// Puts a value at the end of a table. In `{ A = 1 }`, the blank before the `}` stays there.
+fn append(table: &mut dyn TableLike, key: &str, mut value: Value) {
+    let last = table.iter_mut().last().and_then(|(_, item)| item.as_value_mut());
+    if let Some(decor) = last.map(Value::decor_mut)
+        && let Some(blank) = decor.suffix().and_then(|text| text.as_str())
+        && !blank.is_empty()
+        && blank.trim().is_empty()
+    {
+        value.decor_mut().set_prefix(" ");
+        value.decor_mut().set_suffix(blank);
+        decor.set_suffix("");
+    }
+    table.insert(key, Item::Value(value));
 }
 
 /// The value of a symbol as `set` of a spec has it, if the project defines the symbol.
