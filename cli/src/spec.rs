@@ -78,12 +78,20 @@ impl SpecArgs {
         Self { spec: path.to_owned(), rev: None, toolchain: None, accept_drift: Vec::new() }
     }
 
-    /// The spec's own directory, absolute.
+    /// The spec's own path, absolute, and its text.
     ///
     /// # Errors
     /// [`SpecFileError`].
-    pub(crate) fn dir(&self) -> Result<PathBuf, SpecFileError> {
-        Ok(self.text()?.1)
+    pub(crate) fn file(&self) -> Result<(PathBuf, String), SpecFileError> {
+        let path = self.spec.canonicalize().map_err(at(&self.spec))?;
+        let path = if path.is_dir() {
+            let inside = SPEC_NAMES.iter().map(|name| path.join(name)).find(|path| path.exists());
+            inside.ok_or_else(|| SpecFileError::NoSpec { dir: self.spec.clone() })?
+        } else {
+            path
+        };
+        let text = File::open(&path).and_then(text_of).map_err(at(&path))?;
+        Ok((path, text))
     }
 
     /// Reads the spec and the files it names, and changes what the options say.
@@ -116,14 +124,7 @@ impl SpecArgs {
             let text = text_of(std::io::stdin().lock()).map_err(at(name))?;
             return Ok((text, Path::new(".").canonicalize().map_err(at(name))?));
         }
-        let path = self.spec.canonicalize().map_err(at(&self.spec))?;
-        let path = if path.is_dir() {
-            let inside = SPEC_NAMES.iter().map(|name| path.join(name)).find(|path| path.exists());
-            inside.ok_or_else(|| SpecFileError::NoSpec { dir: self.spec.clone() })?
-        } else {
-            path
-        };
-        let text = File::open(&path).and_then(text_of).map_err(at(&path))?;
+        let (path, text) = self.file()?;
         let dir = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok((text, dir))
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::symbol::{Prefix, Symbol};
+use crate::notation::Notation;
+use crate::symbol::Symbol;
 use crate::value::Value;
 
 /// Where an assignment was read.
@@ -33,15 +34,15 @@ pub struct Assignment {
 /// was assigned last, so a symbol that is assigned again moves to the end.
 #[derive(Debug, Clone, Default)]
 pub struct Assignments {
-    prefix: Prefix,
+    notation: Notation,
     ranked: BTreeMap<u64, Assignment>,
     rank_of: BTreeMap<Symbol, u64>,
 }
 
 impl Assignments {
-    /// Makes an empty set that writes its symbols with `prefix`.
-    pub fn new(prefix: Prefix) -> Self {
-        Self { prefix, ..Self::default() }
+    /// Makes an empty set that is written in `notation`.
+    pub fn new(notation: Notation) -> Self {
+        Self { notation, ..Self::default() }
     }
 
     /// Assigns `value` to `symbol`, after everything that was assigned before.
@@ -51,7 +52,7 @@ impl Assignments {
 
     /// Assigns everything in `later`, in its order: where both name a symbol, `later` wins.
     ///
-    /// The prefix stays that of `self`.
+    /// The notation stays that of `self`.
     pub fn merge(&mut self, later: Self) {
         for assignment in later.ranked.into_values() {
             self.push(assignment);
@@ -87,12 +88,13 @@ impl Assignments {
     ///
     /// [`parse`](crate::parse) reads it back to the same assignments, within its limits.
     pub fn to_text(&self) -> String {
-        let Self { prefix, ranked, rank_of: _ } = self;
+        let Self { notation, ranked, rank_of: _ } = self;
+        let prefix = &notation.prefix;
         let mut text = String::new();
         for Assignment { symbol, value, place: _ } in ranked.values() {
             let written = match value {
                 Value::No => writeln!(text, "# {prefix}{symbol} is not set"),
-                value => writeln!(text, "{prefix}{symbol}={value}"),
+                value => writeln!(text, "{prefix}{symbol}={}", notation.spelled(value)),
             };
             written.expect("writing to a String cannot fail");
         }
@@ -118,7 +120,7 @@ mod tests {
     use crate::dotconfig::parse;
 
     fn read(text: &str) -> Assignments {
-        parse(text, "x", &Prefix::default()).unwrap().assignments
+        parse(text, "x", &Notation::default()).unwrap().assignments
     }
 
     fn symbol(name: &str) -> Symbol {

@@ -41,10 +41,10 @@ pub fn diff(left: &Assignments, right: &Assignments) -> Vec<Difference> {
 mod tests {
     use super::*;
     use crate::dotconfig::parse;
-    use crate::symbol::Prefix;
+    use crate::notation::Notation;
 
     fn differences(left: &str, right: &str) -> Vec<String> {
-        let read = |text| parse(text, "x", &Prefix::default()).unwrap().assignments;
+        let read = |text| parse(text, "x", &Notation::default()).unwrap().assignments;
         let print = |value: Option<Value>| value.map_or("-".to_owned(), |v| v.to_string());
         diff(&read(left), &read(right))
             .into_iter()

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::assignments::{Assignment, Assignments, Place};
+use crate::notation::Notation;
 use crate::shown::shown;
 use crate::symbol::{Prefix, Symbol};
 use crate::value::{Value, ValueError};
@@ -94,21 +95,21 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError`]: over a limit, or a string value that make would not take literally, as
 /// [`Value::text`] explains.
-pub fn parse(text: &str, origin: &str, prefix: &Prefix) -> Result<Reading, ReadError> {
+pub fn parse(text: &str, origin: &str, notation: &Notation) -> Result<Reading, ReadError> {
     if text.len() > TEXT_MAX_B {
         return Err(ReadError::TooLarge { origin: origin.to_owned(), size_b: text.len() });
     }
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let name: Arc<str> = origin.into();
     let mut reading =
-        Reading { assignments: Assignments::new(prefix.clone()), ..Reading::default() };
+        Reading { assignments: Assignments::new(notation.clone()), ..Reading::default() };
     for (index, raw) in text.split('\n').enumerate() {
         let line = index + 1;
         let raw = raw.strip_suffix('\r').unwrap_or(raw);
         if raw.len() > LINE_MAX_B {
             return Err(ReadError::LineTooLong { origin: origin.to_owned(), line });
         }
-        match classify(raw, prefix) {
+        match classify(raw, notation) {
             Line::Assignment(symbol, Ok(value)) => {
                 let place = Some(Place { origin: Arc::clone(&name), line });
                 reading.assignments.push(Assignment { symbol, value, place });
@@ -136,8 +137,8 @@ pub fn parse(text: &str, origin: &str, prefix: &Prefix) -> Result<Reading, ReadE
 ///
 /// # Errors
 /// As [`parse`].
-pub fn canonical(text: &str, prefix: &Prefix) -> Result<String, ReadError> {
-    Ok(parse(text, "the normalised configuration", prefix)?.assignments.to_text())
+pub fn canonical(text: &str, notation: &Notation) -> Result<String, ReadError> {
+    Ok(parse(text, "the normalised configuration", notation)?.assignments.to_text())
 }
 
 enum Line {
@@ -146,7 +147,8 @@ enum Line {
     Ignored,
 }
 
-fn classify(line: &str, prefix: &Prefix) -> Line {
+fn classify(line: &str, notation: &Notation) -> Line {
+    let prefix = &notation.prefix;
     if let Some(comment) = line.strip_prefix('#') {
         return match unset_symbol(comment, prefix) {
             Some(symbol) => Line::Assignment(symbol, Ok(Value::No)),
@@ -159,7 +161,7 @@ fn classify(line: &str, prefix: &Prefix) -> Line {
     let Some((symbol, spelling)) = split_assignment(line, prefix) else {
         return Line::Ignored;
     };
-    match spelling.parse() {
+    match notation.read(spelling) {
         Err(ValueError::Malformed) => Line::Ignored,
         value => Line::Assignment(symbol, value),
     }
@@ -197,7 +199,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Reading {
-        parse(text, "test.config", &Prefix::default()).unwrap()
+        parse(text, "test.config", &Notation::default()).unwrap()
     }
 
     fn symbol(name: &str) -> Symbol {
@@ -302,7 +304,7 @@ mod tests {
         let error = parse(
             "CONFIG_A=y\nCONFIG_PINS=\"PA1 $(shell id)\"\n",
             "printer.config",
-            &Prefix::default(),
+            &Notation::default(),
         )
         .unwrap_err();
         assert_eq!(
@@ -326,7 +328,7 @@ mod tests {
             ("a\u{2028}b", ValueError::Control),
         ] {
             let text = format!("CONFIG_A=\"{value}\"");
-            let found = parse(&text, "x", &Prefix::default()).unwrap_err();
+            let found = parse(&text, "x", &Notation::default()).unwrap_err();
             assert!(
                 matches!(&found, ReadError::Value { source: s, .. } if *s == source),
                 "{text:?}"
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn texts_and_lines_have_limits() {
-        let limit = |text: &str| parse(text, "x", &Prefix::default()).map(|_| ());
+        let limit = |text: &str| parse(text, "x", &Notation::default()).map(|_| ());
         let line = "#".repeat(LINE_MAX_B);
         assert_eq!(limit(&format!("{line}\r\n")), Ok(()));
         assert_eq!(
@@ -365,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_prefix_is_read_and_written() {
-        let prefix = Prefix::new("CT_").unwrap();
+        let prefix = Notation { prefix: Prefix::new("CT_").unwrap(), ..Notation::default() };
         let reading = parse("CT_A=y\nCONFIG_B=y\n# CT_C is not set\n", "x", &prefix).unwrap();
         assert_eq!(reading.assignments.to_text(), "CT_A=y\n# CT_C is not set\n");
         assert_eq!(reading.ignored_total, 1);
@@ -376,9 +378,9 @@ mod tests {
         let written = |stamp: &str| {
             format!("#\n# Version {stamp}\n#\n\n#\n# Menu\n#\nCONFIG_B=y\nCONFIG_A=n\n# end\n")
         };
-        let first = canonical(&written("1.36 Mon"), &Prefix::default()).unwrap();
+        let first = canonical(&written("1.36 Mon"), &Notation::default()).unwrap();
         assert_eq!(first, "CONFIG_B=y\n# CONFIG_A is not set\n");
-        assert_eq!(canonical(&written("1.37 Tue"), &Prefix::default()).unwrap(), first);
+        assert_eq!(canonical(&written("1.37 Tue"), &Notation::default()).unwrap(), first);
     }
 
     fn any_text() -> impl Strategy<Value = String> {
@@ -450,7 +452,7 @@ mod tests {
     proptest! {
         #[test]
         fn written_text_holds_nothing_but_plain_assignments(text in hostile()) {
-            if let Ok(reading) = parse(&text, "x", &Prefix::default()) {
+            if let Ok(reading) = parse(&text, "x", &Notation::default()) {
                 let text = reading.assignments.to_text();
                 let foreign = text.contains(['$', '\0', '\r', '\t', '\x0c', '\u{2028}']);
                 prop_assert!(!foreign, "{:?}", text);
@@ -463,9 +465,9 @@ mod tests {
 
         #[test]
         fn written_text_is_a_fixed_point(text in hostile()) {
-            if let Ok(reading) = parse(&text, "x", &Prefix::default()) {
+            if let Ok(reading) = parse(&text, "x", &Notation::default()) {
                 let once = reading.assignments.to_text();
-                let again = parse(&once, "x", &Prefix::default()).unwrap();
+                let again = parse(&once, "x", &Notation::default()).unwrap();
                 prop_assert_eq!(again.ignored_total, 0);
                 prop_assert_eq!(again.assignments.to_text(), once);
             }
@@ -473,8 +475,8 @@ mod tests {
 
         #[test]
         fn canonical_is_idempotent(text in hostile()) {
-            if let Ok(once) = canonical(&text, &Prefix::default()) {
-                prop_assert_eq!(canonical(&once, &Prefix::default()), Ok(once));
+            if let Ok(once) = canonical(&text, &Notation::default()) {
+                prop_assert_eq!(canonical(&once, &Notation::default()), Ok(once));
             }
         }
     }

@@ -69,10 +69,10 @@ pub fn drift(
 mod tests {
     use super::*;
     use crate::dotconfig::parse;
-    use crate::symbol::Prefix;
+    use crate::notation::Notation;
 
     fn read(text: &str) -> Assignments {
-        parse(text, "x", &Prefix::default()).unwrap().assignments
+        parse(text, "x", &Notation::default()).unwrap().assignments
     }
 
     fn found(asked: &str, normalised: &str, accept: &[&str]) -> [Vec<String>; 3] {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::configuration::Configuration;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Strings};
 use crate::dotconfig::{canonical, parse};
 use crate::files::FileMap;
 use crate::kconfig::Kconfig;
+use crate::notation::Notation;
 use crate::shell::{Shell, ShellRefusal};
-use crate::symbol::Prefix;
 
 /// Parts of one input: the first Kconfig file, another one, a configuration.
 const SEPARATOR: char = '\x01';
@@ -105,12 +105,16 @@ pub fn config(bytes: &[u8]) -> bool {
         configuration.merge(&text);
         write(&configuration);
     }
-    let prefix = Prefix::default();
-    let Ok(reading) = parse(&text, "x", &prefix) else { return false };
-    let written = reading.assignments.to_text();
-    let again = canonical(&written, &prefix).expect("what was written can be read");
-    assert_eq!(again, written);
-    !reading.assignments.is_empty()
+    let mut has_any = false;
+    for strings in [Strings::Plain, Strings::Escaped] {
+        let notation = Notation { strings, ..Notation::default() };
+        let Ok(reading) = parse(&text, "x", &notation) else { continue };
+        let written = reading.assignments.to_text();
+        let again = canonical(&written, &notation).expect("what was written can be read");
+        assert_eq!(again, written);
+        has_any |= !reading.assignments.is_empty();
+    }
+    has_any
 }
 
 #[cfg(test)]

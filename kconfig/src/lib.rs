@@ -27,6 +27,7 @@ mod macros;
 mod menu;
 mod model;
 mod names;
+mod notation;
 mod number;
 mod order;
 mod output;
@@ -70,6 +71,7 @@ pub use macros::Note;
 pub use menu::{
     Effect, Entry, EntryId, EntryKind, Listing, Menu, Row, SetAsked, Settable, Setting, ValueKind,
 };
+pub use notation::Notation;
 pub use pattern::Pattern;
 pub use review::{Dropped, DroppedWhy};
 pub use search::{FoundIn, Hit};

@@ -17,7 +17,7 @@ use crate::shell::Shell;
 use crate::shown::shown;
 use crate::source::{Sourced, Sources};
 use crate::spot::{Span, Spot};
-use crate::tree::{Choice, Clause, Item, Kind, Property, Tree};
+use crate::tree::{Choice, Clause, Item, Kind, Property, Retyped, Tree};
 
 /// What reading gave.
 pub(crate) struct Parsed {
@@ -335,7 +335,7 @@ impl Parser<'_> {
             "string" | "def_string" => Kind::Text,
             _ => return self.property(entry, statement),
         };
-        self.set_kind(entry, kind);
+        self.set_kind(entry, kind, statement.span);
         if statement.word.starts_with("def_") {
             return self.default(entry, statement);
         }
@@ -345,9 +345,15 @@ impl Parser<'_> {
         self.prompt(entry, statement)
     }
 
-    fn set_kind(&mut self, entry: NodeId, kind: Kind) {
+    fn set_kind(&mut self, entry: NodeId, kind: Kind, span: Span) {
         let known = match self.tree.node(entry).item {
-            Item::Symbol(symbol) => &mut self.tree.symbols[symbol.index()].kind,
+            Item::Symbol(symbol) => {
+                let known = &mut self.tree.symbols[symbol.index()].kind;
+                if *known != Kind::Unknown && *known != kind {
+                    self.tree.retyped.push(Retyped { symbol, kinds: [*known, kind], span });
+                }
+                known
+            }
             Item::Choice(choice) => &mut self.tree.choices[choice.index()].kind,
             Item::Menu | Item::Comment | Item::If => return,
         };

@@ -7,6 +7,7 @@ use crate::configuration::Configuration;
 use crate::definitions::Definition;
 use crate::expr::Tristate;
 use crate::ids::{ChoiceId, SymbolId};
+use crate::notation::Notation;
 use crate::number::{base, number};
 use crate::resolve::Wish;
 use crate::shown::shown;
@@ -274,7 +275,10 @@ impl Configuration<'_> {
 
     /// The values that the `.config` names, but for those that no [`Value`] can be.
     fn assignments(&self) -> Assignments {
-        let mut all = Assignments::new(self.kconfig.prefix.clone());
+        let mut all = Assignments::new(Notation {
+            prefix: self.kconfig.prefix.clone(),
+            strings: self.kconfig.dialect.strings,
+        });
         for id in self.defined().filter(|id| self.values.states[id.index()].written) {
             let text = self.resolver().text(id).to_owned();
             let value = match self.kconfig.tree.symbols[id.index()].kind {

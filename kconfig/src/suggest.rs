@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::definitions::defined_symbols;
     use crate::dotconfig::parse;
-    use crate::symbol::Prefix;
+    use crate::notation::Notation;
 
     const CHIPS: &str = r#"
 choice
@@ -266,7 +266,7 @@ config WANT_LEDS
         CONFIG_FLASH_APPLICATION_START=0x2000\n# CONFIG_WANT_LEDS is not set\n";
 
     fn suggested(symbol: &str, asked: &str, normalised: &str) -> Vec<String> {
-        let normalised = parse(normalised, "x", &Prefix::default()).unwrap().assignments;
+        let normalised = parse(normalised, "x", &Notation::default()).unwrap().assignments;
         let symbol = Symbol::new(symbol).unwrap();
         suggest(&symbol, &asked.parse().unwrap(), &defined_symbols(CHIPS), &normalised)
             .into_iter()

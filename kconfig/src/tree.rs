@@ -62,6 +62,15 @@ pub(crate) struct Choice {
     pub(crate) nodes: Vec<NodeId>,
 }
 
+/// A line that gives a symbol another type than it has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retyped {
+    pub(crate) symbol: SymbolId,
+    /// The one it has, and the one of the line.
+    pub(crate) kinds: [Kind; 2],
+    pub(crate) span: Span,
+}
+
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Item {
@@ -126,6 +135,8 @@ pub(crate) struct Tree {
     pub(crate) files: Vec<Arc<str>>,
     /// The symbol that says whether there are modules.
     pub(crate) modules: Option<SymbolId>,
+    /// In the order of reading.
+    pub(crate) retyped: Vec<Retyped>,
     /// By name: the symbol, and the constant with that text.
     by_name: Vec<[Option<SymbolId>; 2]>,
 }
@@ -143,6 +154,7 @@ impl Tree {
             nodes: Vec::new(),
             files: Vec::new(),
             modules: None,
+            retyped: Vec::new(),
             by_name: Vec::new(),
         };
         let [yes, module, no] = ["y", "m", "n"].map(|text| {

@@ -13,6 +13,11 @@ use crate::recipe::{self, BuildPatch, Recipe, RecipeError, RecipePatch, VersionP
 /// The newest spec format this version reads.
 pub const SPEC_FORMAT: u32 = 1;
 
+/// The origin of text that stands in `inline` of a spec.
+pub const INLINE: &str = "inline";
+/// The origin of symbols that stand in `set` of a spec.
+pub const SET: &str = "config.set";
+
 /// A spec whose files have been read: complete in itself, so that it can be sent to a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -62,7 +67,7 @@ pub struct ConfigAsk {
 /// Configuration text and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigText {
-    /// File name or `inline`, for messages.
+    /// File name or [`INLINE`], for messages.
     pub origin: String,
     /// The text.
     pub text: String,
@@ -175,7 +180,7 @@ struct ConfigTable {
     inline: Option<String>,
     defconfig: Option<String>,
     fragments: Vec<String>,
-    set: BTreeMap<String, SetValue>,
+    set: Option<BTreeMap<String, SetValue>>,
     accept_drift: Vec<String>,
 }
 
@@ -323,7 +328,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
     if bases + usize::from(defconfig.is_some()) > 1 {
         return Err(rule("give only one of config.file, config.inline and config.defconfig"));
     }
-    if bases == 0 && defconfig.is_none() && fragments.is_empty() && set.is_empty() {
+    if bases == 0 && defconfig.is_none() && fragments.is_empty() && set.is_none() {
         return Err(rule("[config] is empty; give file, inline, defconfig, fragments or set"));
     }
     let open = |what, path: String| match read_file(&path) {
@@ -332,7 +337,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
     };
     let base = match (file, inline) {
         (Some(path), _) => Some(open("the configuration", path)?),
-        (None, Some(text)) => Some(ConfigText { origin: "inline".to_owned(), text }),
+        (None, Some(text)) => Some(ConfigText { origin: INLINE.to_owned(), text }),
         (None, None) => None,
     };
     Ok(ConfigAsk {
@@ -344,6 +349,7 @@ fn config_ask(table: ConfigTable, read_file: ReadFile<'_>) -> Result<ConfigAsk, 
             .collect::<Result<_, _>>()?,
         set: set
             .into_iter()
+            .flatten()
             .map(|(symbol, value)| set_symbol(&symbol, value))
             .collect::<Result<_, _>>()?,
         accept_drift: accept_drift.into_iter().map(|symbol| bare(&symbol)).collect(),
@@ -354,12 +360,12 @@ fn bare(symbol: &str) -> String {
     symbol.strip_prefix("CONFIG_").unwrap_or(symbol).to_owned()
 }
 
-/// Spells a value of `set` as a configuration file does: `true` is y, `"m"` and `"0x10"` are taken
-/// as they are, other text is quoted.
+/// Spells a value of `set` as a configuration file does: `true` is y, `"m"`, `"0x10"` and text in
+/// quotes of its own are taken as they are, other text is quoted.
 fn set_symbol(symbol: &str, value: SetValue) -> Result<(String, String), SpecError> {
     let symbol = bare(symbol);
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if symbol.is_empty() || !symbol.bytes().all(plain) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    if symbol.is_empty() || symbol.starts_with(['-', '.']) || !symbol.bytes().all(plain) {
         return Err(rule(format!("config.set has `{symbol}`, which cannot be a symbol")));
     }
     let is_hex = |text: &str| {
@@ -374,11 +380,19 @@ fn set_symbol(symbol: &str, value: SetValue) -> Result<(String, String), SpecErr
         SetValue::Text(text) if text.contains(['\n', '\r', '\0']) => {
             return Err(rule(format!("config.set.{symbol} has a line break")));
         }
+        SetValue::Text(text) if is_quoted(&text) => text,
         SetValue::Text(text) => {
             format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
         }
     };
     Ok((symbol, text))
+}
+
+/// Whether it is text in double quotes, as a configuration file has it.
+fn is_quoted(text: &str) -> bool {
+    let inside = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let plain = inside.map(|inside| inside.replace("\\\\", "").replace("\\\"", ""));
+    plain.is_some_and(|plain| !plain.contains(['"', '\\']))
 }
 
 fn toolchain_ask(table: ToolchainTable, absolute: &dyn Fn(&str) -> String) -> ToolchainAsk {
@@ -485,11 +499,30 @@ image = "arm"
     fn single_symbols_are_spelled_as_in_a_configuration() {
         let text = PRINTER.replace(
             "file = \"skr.config\"",
-            "set = { CONFIG_A = true, B = false, C = 7, D = 'm', E = '0x1F', F = 'say \"hi\"' }",
+            "set = { CONFIG_A = true, B = false, C = 7, D = 'm', E = '0x1F', F = 'say \"hi\"', \
+             G = '\"y\"', H = '\"a\" or \"b\"' }",
         );
         let set = read(&text).unwrap().config.unwrap().set;
         let spelled: Vec<_> = set.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(spelled, ["A=y", "B=n", "C=7", "D=m", "E=0x1F", r#"F="say \"hi\"""#]);
+        assert_eq!(spelled[..5], ["A=y", "B=n", "C=7", "D=m", "E=0x1F"]);
+        let texts = [r#"F="say \"hi\"""#, r#"G="y""#, r#"H="\"a\" or \"b\"""#];
+        assert_eq!(spelled[5..], texts);
+    }
+
+    #[test]
+    fn symbols_have_the_names_that_kconfig_files_give_them() {
+        let set = |symbol: &str| {
+            let table = format!("set = {{ \"{symbol}\" = true }}");
+            read(&PRINTER.replace("file = \"skr.config\"", &table)).is_ok()
+        };
+        assert!(["A", "64BIT", "kmod-usb2", "lua5.3"].into_iter().all(set));
+        assert!(!["", "-A", ".A", "A B", "A=", "$(A)"].into_iter().any(set));
+    }
+
+    #[test]
+    fn who_sets_nothing_says_so() {
+        let text = PRINTER.replace("file = \"skr.config\"", "set = {}");
+        assert_eq!(read(&text).unwrap().config.unwrap(), ConfigAsk::default());
     }
 
     #[test]

@@ -4,8 +4,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use kbs_testkit::{FxSpec, fx};
-
 use crate::lab::{Answer, Lab, answer, names, read};
 
 const KCONFIG: &str = r#"mainmenu "Board"
@@ -205,23 +203,6 @@ fn explanations_name_causes_obstacles_and_consequences() {
     let answer = it.config(["explain", "NAME", "--with-help"]).done();
     assert!(answer.out.ends_with("\nShown on the display.\n"), "{answer}");
     it.config(["explain", "NOPE"]).left(2).telling(&["the project defines no symbol NOPE"]);
-}
-
-#[test]
-fn what_a_spec_sets_is_explained_as_that() {
-    let (lab, repo) = (Lab::new(), fx());
-    let spec = FxSpec::new(&repo)
-        .toml("[recipe.kconfig]\ndialect = 'kconfiglib'")
-        .config_table("set = { NAME = 'me', GONE = true }");
-    let path = lab.write(&spec);
-    let config = |words: &[&str]| {
-        lab.run([&["config"], words, &["--spec", path.to_str().unwrap()]].concat()).done()
-    };
-    let answer = config(&["explain", "NAME"]);
-    assert!(answer.out.starts_with("NAME=\"me\"\n"), "{answer}");
-    assert!(answer.out.contains("why   set to me by the spec\n"), "{answer}");
-    let lost = "warning: the spec: GONE=y: the project defines no such symbol";
-    config(&["normalise"]).telling(&[lost]);
 }
 
 #[test]

@@ -42,6 +42,22 @@ fn a_failed_build_shows_its_last_lines_and_keeps_its_log() {
 }
 
 #[test]
+fn a_failed_build_that_rewrote_its_configuration_is_told_of() {
+    let lab = Lab::new();
+    let repo = fx_that_also(&["echo CONFIG_NAME=\\\"other\\\" >>.config; exit 7"]);
+    let told = "the build changed CONFIG_NAME from \"fx\" to \"other\"";
+    fails(&lab, &FxSpec::new(&repo), &["Error 7", &format!("warning: {told}")]);
+    assert!(log_of_failure(&lab).ends_with(&format!("kbs: {told}\n")));
+    // What it left alone, or took away, is no news.
+    let lab = Lab::new();
+    let repo = fx_that_also(&["rm .config; exit 7"]);
+    fails(&lab, &FxSpec::new(&repo), &["Error 7"]).not_telling(&[".config"]);
+    let repo = fx();
+    let spec = FxSpec::new(&repo).config("CONFIG_FAIL=y");
+    lab.realize(&spec, &[]).left(1).not_telling(&["warning: the build changed"]);
+}
+
+#[test]
 fn a_compile_error_is_among_the_last_lines() {
     let (lab, repo) = (Lab::new(), fx());
     edit(&repo, "Makefile", "all: ", "all: broken.o ");

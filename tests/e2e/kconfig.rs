@@ -2,7 +2,7 @@
 
 use kbs_testkit::{FxSpec, Repo, fx, fx_in};
 
-use crate::lab::{Answer, Lab, edit, read};
+use crate::lab::{Answer, Lab, answer, edit, read};
 
 /// The spec of `fx`, normalised by kbs; the project's own commands would fail.
 fn by_kbs(repo: &Repo) -> FxSpec {
@@ -108,10 +108,52 @@ fn files_that_are_not_there_and_commands_are_refused() {
     ]);
     repo.write("Kconfig", format!("{kconfig}\nsource \"/etc/passwd\"\n")).commit("the host's");
     lab.realize(&by_kbs(&repo), &[]).left(1).telling(&["Kconfig:", "outside the tree"]);
-    repo.write("Kconfig", format!("{kconfig}\nsource \"link\"\n"));
-    std::os::unix::fs::symlink("/etc/passwd", repo.path().join("link")).unwrap();
-    repo.commit("a link");
-    lab.realize(&by_kbs(&repo), &[]).left(2).telling(&["link", "symbolic link"]);
+}
+
+#[test]
+fn links_within_a_commit_are_followed_and_none_leads_outside() {
+    let (lab, repo) = (Lab::new(), Repo::new());
+    fx_in(&repo, "fw/");
+    let link = |path: &str, target: &str| {
+        std::os::unix::fs::symlink(target, repo.path().join(path)).unwrap();
+    };
+    let kconfig = read(repo.path().join("fw/Kconfig"));
+    let source = |paths: &[&str]| {
+        let lines: Vec<_> = paths.iter().map(|path| format!("source \"{path}\"\n")).collect();
+        repo.write("fw/Kconfig", format!("{kconfig}\n{}", lines.concat()));
+        repo.commit("other sources");
+    };
+    let symbol = |name: &str| format!("config {name}\n\tbool\n\tdefault y\n");
+    repo.write("shared/parts/a/Kconfig", symbol("PART_A"));
+    repo.write("shared/parts/b/Kconfig", symbol("PART_B"));
+    repo.write("shared/one", symbol("ONE"));
+    link("shared/here", "./one");
+    link("fw/one", "../shared/../shared/here");
+    link("fw/parts", "../shared/parts");
+    link("fw/round", "rounds");
+    link("fw/rounds", "round");
+    link("fw/up", "../../../../etc/passwd");
+    link("fw/root", "/etc/passwd");
+    link("fw/gone", "nowhere");
+    let spec = by_kbs(&repo)
+        .toml("[recipe.build]\nsubdir = 'fw'")
+        .edit("[recipe.build]\nenv-allowed = [\"FX_*\", \"KCFLAGS\"]\n", "");
+    source(&["one", "parts/*/Kconfig"]);
+    let text = config(&lab, &spec);
+    for name in ["ONE", "PART_A", "PART_B"] {
+        assert!(text.contains(&format!("CONFIG_{name}=y\n")), "{name}: {text}");
+    }
+    assert_eq!(kbs_config(&lab, &spec, &["get", "PART_B"]).done().out, "y\n");
+    for (path, told) in [
+        ("round", "too many symbolic links"),
+        ("up", "outside of the commit"),
+        ("root", "fw/root leads outside of the commit"),
+    ] {
+        source(&[path]);
+        lab.run(["plan".as_ref(), lab.write(&spec).as_os_str()]).left(2).telling(&[told]);
+    }
+    source(&["gone"]);
+    lab.realize(&spec, &[]).left(1).telling(&["no such file in the tree"]);
 }
 
 /// `fx` with two versions, between which machine A got another symbol.
@@ -321,4 +363,136 @@ fn a_command_is_run_once_for_the_files_and_the_image_it_sees() {
     assert_eq!(config(&lab, &spec), first);
     repo.write("name.txt", "another").commit("a file that commands see");
     assert_ne!(config(&lab, &spec), first);
+}
+
+/// Runs `kbs config` with these words, in the directory of the lab.
+fn config_in(lab: &Lab, words: &[&str]) -> Answer {
+    let mut kbs = lab.kbs();
+    answer(kbs.arg("config").args(words).current_dir(lab.dir()))
+}
+
+#[test]
+fn a_name_that_ends_in_toml_is_a_spec_wherever_it_stands() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = by_kbs(&repo).config_table("set = { NAME = 'me', SLEEP = 2 }");
+    lab.write(&spec);
+    std::fs::write(lab.dir().join("own.config"), "CONFIG_NAME=\"own\"\n").unwrap();
+    let config = |words: &[&str]| config_in(&lab, words);
+    let normalised = config(&["normalise", "spec.toml"]).done().out;
+    assert_eq!(normalised, config(&["normalise", "--spec", "spec.toml"]).done().out);
+    assert!(normalised.contains("CONFIG_NAME=\"me\"\nCONFIG_SLEEP=2\n"), "{normalised}");
+    assert_eq!(config(&["min", "spec.toml", "own.config"]).done().out, "CONFIG_NAME=\"own\"\n");
+    for words in [["get", "spec.toml", "NAME"], ["get", "NAME", "spec.toml"]] {
+        assert_eq!(config(&words).done().out, "me\n");
+    }
+    assert_eq!(config(&["get", "spec.toml", "NAME", "own.config"]).done().out, "own\n");
+    let explained = config(&["explain", "spec.toml", "SLEEP=3"]).done().out;
+    assert!(explained.starts_with("SLEEP=2\n") && explained.contains("set to 3"), "{explained}");
+    let found = config(&["search", "spec.toml", "seconds"]).done().out;
+    assert!(found.contains("SLEEP") && found.contains(" 2 "), "{found}");
+    config(&["lint", "spec.toml"]).done();
+    let differs = config(&["diff", "spec.toml", "own.config"]).left(1).out;
+    assert!(differs.contains("NAME") && differs.contains("own"), "{differs}");
+    let differs = config(&["diff", "own.config", "own.config", "spec.toml"]).done();
+    assert_eq!(differs.out, "");
+}
+
+#[test]
+fn symbols_are_set_in_a_spec_where_it_has_its_configuration() {
+    let (lab, repo) = (Lab::new(), fx());
+    let spec = by_kbs(&repo).config_table("inline = 'CONFIG_SLEEP=1'");
+    let path = lab.write(&spec);
+    let config = |words: &[&str]| config_in(&lab, words);
+    let set = config(&["set", "spec.toml", "SLEEP=2", "NAME=a.toml"]).done();
+    assert_eq!(set.out, "");
+    let changed = read(&path);
+    let inline = "inline = '''\nCONFIG_SLEEP=2\nCONFIG_NAME=\"a.toml\"\n'''";
+    assert_eq!(changed, spec.text().replace("inline = 'CONFIG_SLEEP=1'", inline));
+    let set = config(&["set", "--spec", "spec.toml", "NAME=b", "--minimal"]).done();
+    set.telling(&["NAME  \"a.toml\" -> \"b\""]);
+    assert_eq!(read(&path), changed.replace("a.toml", "b"));
+    config(&["set", "spec.toml", "SLEEP=9999"]).left(2).telling(&["0 to 3600"]);
+    // With a file behind it, that is made; with an output, that.
+    config(&["set", "spec.toml", "new.config", "SLEEP=3", "--minimal"]).done();
+    assert_eq!(read(lab.dir().join("new.config")), "CONFIG_SLEEP=3\n");
+    let out = config(&["set", "spec.toml", "SLEEP=4", "--minimal", "-o", "-"]).done().out;
+    assert_eq!(out, "CONFIG_NAME=\"b\"\nCONFIG_SLEEP=4\n");
+    assert_eq!(read(&path), changed.replace("a.toml", "b"));
+}
+
+#[test]
+fn operands_that_make_no_sense_together_are_refused() {
+    let (lab, repo) = (Lab::new(), fx());
+    lab.write(&by_kbs(&repo));
+    for (words, told) in [
+        (&["normalise", "spec.toml", "--tree", "."][..], "spec.toml together with --tree"),
+        (&["normalise", "spec.toml", "--spec", "spec.toml"], "together with --spec"),
+        (&["get", "spec.toml", "SLEEP", "--env", "A=b"], "together with --env"),
+        (&["normalise", "a.toml", "b.toml"], "two specs, a.toml and b.toml"),
+        (&["normalise", "a", "b"], "`b` is one too many"),
+        (&["get", "spec.toml"], "SYMBOL is missing"),
+        (&["search", "spec.toml"], "WORD is missing"),
+        (&["set", "spec.toml"], "SYMBOL=VALUE"),
+        (&["set", "x.config"], "SYMBOL=VALUE"),
+        (&["diff", "x.config"], "nothing to compare"),
+    ] {
+        config_in(&lab, words).left(2).telling(&[told]);
+    }
+    assert!(!lab.state().join("kbsd.sock").exists(), "no daemon was needed for that");
+}
+
+#[test]
+fn what_a_spec_sets_is_told_with_its_line_in_the_spec() {
+    let (lab, repo) = (Lab::new(), fx());
+    std::fs::write(lab.dir().join("part.config"), "# a part\nCONFIG_FAIL=y\n").unwrap();
+    let spec = by_kbs(&repo).config_table(
+        "inline = '''\nCONFIG_SLEEP=1\nCONFIG_NAME=\"me\"\nCONFIG_GONE=1\n'''\n\
+         fragments = ['part.config']\nset = { SLEEP = 9999 }",
+    );
+    let text = spec.text();
+    let line_of = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
+    lab.write(&spec);
+    let config = |words: &[&str]| config_in(&lab, words);
+    let by = |place: &str, words: &[&str]| {
+        let told = config(words).done().out;
+        assert!(told.contains(&format!("by {place}\n")), "{place}: {told}");
+    };
+    let line = |part: &str| format!("spec.toml, line {}", line_of(part));
+    by(&line("CONFIG_NAME"), &["explain", "spec.toml", "NAME"]);
+    by("part.config, line 2", &["explain", "spec.toml", "FAIL"]);
+    let name = format!("./spec.toml, line {}", line_of("CONFIG_NAME"));
+    by(&name, &["explain", "NAME", "--spec", "."]);
+    let told = config(&["normalise", "spec.toml"]).done();
+    let told = told.telling(&[&format!("{}: SLEEP=9999", line("set = "))]);
+    told.telling(&[&format!("{}: GONE=1", line("CONFIG_GONE"))]).not_telling(&["the spec"]);
+    let seen = config(&["explain", "spec.toml", "NAME", "--json"]).done().json();
+    assert_eq!(seen["asked"]["place"], line("CONFIG_NAME"), "{seen}");
+    let seen = config(&["normalise", "spec.toml", "--json"]).done().json();
+    assert_eq!(seen["dropped"][0]["place"], line("CONFIG_GONE"), "{seen}");
+    lab.write(&by_kbs(&repo).config_table("defconfig = 'a'"));
+    by("configs/a_defconfig of the project, line 1", &["explain", "spec.toml", "NAME"]);
+}
+
+#[test]
+fn strings_are_written_as_the_project_writes_them() {
+    let (lab, repo) = (Lab::new(), fx());
+    for (dialect, written) in [("u-boot", r#""a "b" \c""#), ("conf", r#""a \"b\" \\c""#)] {
+        let by = |table: &str| {
+            FxSpec::new(&repo)
+                .edit("[\"make\", \"olddefconfig\"]", "[\"sh\", \"-c\", \"exit 9\"]")
+                .config_table(table)
+                .toml(&format!("[recipe.kconfig]\ndialect = '{dialect}'"))
+        };
+        let line = format!("CONFIG_NAME={written}\n");
+        let set = by(r#"set = { NAME = 'a "b" \c' }"#);
+        for spec in [by(&format!("inline = '''\n{line}'''")), set.clone()] {
+            let text = config(&lab, &spec);
+            assert!(text.contains(&line), "{dialect}: {text}");
+            assert_eq!(kbs_config(&lab, &spec, &["get", "NAME"]).done().out, "a \"b\" \\c\n");
+            plan(&lab, &spec).done().not_telling(&["without effect", "asked"]);
+        }
+        let built = lab.realize(&set, &["--json"]).done();
+        assert!(read(built.output().path.join("fx.bin")).contains(&line), "{dialect}");
+        assert_eq!(built.notices("config-differs"), [""; 0]);
+    }
 }

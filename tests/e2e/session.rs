@@ -20,6 +20,8 @@ pub(crate) struct Session {
     /// The terminal as programs have it.
     terminal: OwnedFd,
     screen: Arc<Mutex<Vec<u8>>>,
+    /// What somebody would see now.
+    seen: Arc<Mutex<vt100::Parser>>,
     before: Termios,
 }
 
@@ -50,15 +52,18 @@ impl Session {
             .unwrap();
         drop(leader);
         let screen = Arc::<Mutex<Vec<u8>>>::default();
-        let (mut shown, seen) = (File::from(keyboard.try_clone().unwrap()), Arc::clone(&screen));
+        let seen = Arc::new(Mutex::new(vt100::Parser::new(33, 99, 0)));
+        let mut shown = File::from(keyboard.try_clone().unwrap());
+        let (bytes, cells) = (Arc::clone(&screen), Arc::clone(&seen));
         std::thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(read @ 1..) = shown.read(&mut chunk) {
-                seen.lock().unwrap().extend_from_slice(&chunk[..read]);
+                bytes.lock().unwrap().extend_from_slice(&chunk[..read]);
+                cells.lock().unwrap().process(&chunk[..read]);
             }
         });
         let before = tcgetattr(&terminal).unwrap();
-        Self { child, keyboard: keyboard.into(), terminal, screen, before }
+        Self { child, keyboard: keyboard.into(), terminal, screen, seen, before }
     }
 
     /// All that was shown so far, without what asks the terminal to mark what is pasted.
@@ -78,6 +83,17 @@ impl Session {
         let shown = self.text();
         self.screen.lock().unwrap().clear();
         shown
+    }
+
+    /// Waits until somebody would see this.
+    #[track_caller]
+    pub(crate) fn wait_to_see(&self, text: &str) {
+        let seen = || self.seen.lock().unwrap().screen().contents();
+        let end = std::time::Instant::now() + PATIENCE;
+        while !seen().contains(text) {
+            assert!(std::time::Instant::now() < end, "`{text}` is not in\n{}", seen());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Presses these keys.

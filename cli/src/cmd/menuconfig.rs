@@ -4,20 +4,19 @@ use std::path::{Path, PathBuf};
 
 use kbs_kconfig::Kconfig;
 use kbs_plan::error::Class;
+use kbs_plan::spec::{ConfigAsk, ConfigText};
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use super::Session;
 use crate::args::Global;
+use crate::connect::Daemon;
 use crate::env::Env;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::TreeArgs;
-use crate::menuconfig::{Disk, Form, Left, Mouse, Origin, Script, State, Theme, run_script, sit};
-use crate::spec::SpecArgs;
+use crate::kconfig::{self, Form, Home, TreeArgs, is_toml};
+use crate::menuconfig::{Disk, Left, LookUp, Mouse, Origin, Script, State, Theme, run_script, sit};
 use crate::ui::{Color, Format, Ui};
-
-/// The origin of a configuration that stands in the spec itself.
-const INLINE: &str = "inline";
 
 /// Change a configuration in a menu on the terminal
 ///
@@ -41,32 +40,56 @@ pub(crate) struct MenuconfigArgs {
 }
 
 impl MenuconfigArgs {
-    /// Whether a daemon has to be asked for the Kconfig files.
-    pub(crate) fn asks_a_daemon(&self) -> bool {
-        self.tree.asks_a_daemon() || self.file.as_deref().is_some_and(is_spec)
+    /// Decides whether FILE is a spec.
+    ///
+    /// # Errors
+    /// A spec that cannot be used together with the options.
+    pub(crate) fn settle(&mut self) -> Result<(), CliError> {
+        let is_spec = |file: &mut PathBuf| is_toml(file) || file.is_dir();
+        self.file.take_if(is_spec).map_or(Ok(()), |spec| self.tree.take_spec(spec))
     }
 
-    /// Gets the Kconfig files where a daemon has them.
+    /// Whether a daemon has to be asked for the Kconfig files.
+    pub(crate) fn asks_a_daemon(&self) -> bool {
+        self.tree.asks_a_daemon()
+    }
+
+    /// Gets the Kconfig files where a daemon has them; that daemon.
     ///
     /// # Errors
     /// A wrong spec, or what the daemon answered.
-    pub(crate) async fn fetch(&mut self, session: &mut Session<'_>) -> Result<(), CliError> {
-        if !self.tree.asks_a_daemon()
-            && let Some(spec) = self.file.take_if(|file| is_spec(file))
-        {
-            self.tree.take_spec(spec);
-        }
+    pub(crate) async fn fetch(
+        &self,
+        session: &mut Session<'_>,
+    ) -> Result<Option<Daemon>, CliError> {
         self.tree.fetch(session).await
+    }
+
+    /// How to find out whether the build of what would be saved is there already.
+    fn look_up(&self, daemon: Option<&Daemon>) -> Result<Option<LookUp>, CliError> {
+        let Some(daemon) = daemon else { return Ok(None) };
+        let spec = self.tree.build_spec()?;
+        let spec = move |text: &str| {
+            let mut spec = spec.clone();
+            let config = spec.config.as_mut()?;
+            let (origin, text) = ("menu".to_owned(), text.to_owned());
+            let accept_drift = std::mem::take(&mut config.accept_drift);
+            let base = Some(ConfigText { origin, text });
+            *config = ConfigAsk { base, accept_drift, ..ConfigAsk::default() };
+            Some(spec)
+        };
+        let (runtime, builds) = (Handle::current(), daemon.builds());
+        Ok(Some(LookUp { runtime, builds, spec: Box::new(spec) }))
     }
 
     /// Where the configuration comes from and goes to.
     fn origin(&self) -> Result<(Origin, Disk), CliError> {
         let label = |path: &Path| path.display().to_string();
         if let (Some(spec), None) = (self.tree.spec(), &self.file) {
-            let Target { path, note } = Target::of(spec)?;
-            let text = self.tree.config(None)?.map(|config| config.text);
-            let origin = Origin { label: label(&path), path, text, note, form: Form::Any };
-            return Ok((origin, Disk::Replaces));
+            let asked = self.tree.config(None)?.unwrap_or_default();
+            let home = Home::of_spec(spec, &asked)?;
+            let (label, note, text) = (label(&home.path), home.note(), Some(asked));
+            return Ok((Origin { home, text, note, label }, Disk::Replaces));
         }
         let path = match (&self.file, self.tree.project()) {
             (Some(file), _) => file.clone(),
@@ -77,51 +100,18 @@ impl MenuconfigArgs {
             CliError::host(format!("cannot read the configuration {}", path.display()), &error)
         })?;
         let (form, disk) = if self.tree.asks_a_daemon() {
-            (Form::Any, Disk::Replaces)
+            (text.clone().map_or(Form::Whole, Form::Own), Disk::Replaces)
         } else {
             (Form::Whole, Disk::KeepsOld)
         };
-        Ok((Origin { label: label(&path), path, text, note: None, form }, disk))
+        let label = label(&path);
+        let named = |text| kconfig::ConfigText { name: label.clone(), text, ..Default::default() };
+        let (text, home) = (text.map(named), Home { path, form });
+        Ok((Origin { home, text, note: None, label }, disk))
     }
 }
 
-/// Whether a path names a spec and no configuration.
-fn is_spec(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "toml") || path.is_dir()
-}
-
-/// Where the configuration of a spec is saved.
-struct Target {
-    path: PathBuf,
-    /// What somebody should know about that.
-    note: Option<String>,
-}
-
-impl Target {
-    fn of(path: &Path) -> Result<Self, CliError> {
-        let args = SpecArgs::of(path);
-        let (spec, dir) = (args.read()?, args.dir()?);
-        let config = spec.config.unwrap_or_default();
-        let has_more = !config.fragments.is_empty() || !config.set.is_empty();
-        let file = config.base.filter(|base| base.origin != INLINE);
-        if let Some(base) = file {
-            let note = has_more.then(|| {
-                format!("the spec sets more on top of {}, which wins over it", base.origin)
-            });
-            return Ok(Self { path: dir.join(base.origin), note });
-        }
-        let name = path.file_stem().filter(|_| !path.is_dir());
-        let name = name.map_or_else(|| "kbs".into(), |stem| stem.to_string_lossy());
-        let name = format!("{name}.config");
-        let note = format!(
-            "the spec names no configuration file: saving writes {name}; put \
-             `file = \"{name}\"` in its [config] for the rest"
-        );
-        Ok(Self { path: dir.join(name), note: Some(note) })
-    }
-}
-
-/// Runs `kbs menuconfig`.
+/// Runs `kbs menuconfig`; the Kconfig files are those of `daemon`, if there is one.
 ///
 /// # Errors
 /// What is wrong with the request, the files or the terminal.
@@ -130,6 +120,7 @@ pub(crate) fn run(
     global: &Global,
     env: &Env,
     ui: &mut Ui,
+    daemon: Option<&Daemon>,
 ) -> Result<Exit, CliError> {
     let script = args.script.as_deref().map(Script::parse).transpose()?;
     let kconfig = args.tree.load()?;
@@ -137,7 +128,7 @@ pub(crate) fn run(
     let work = Work { kconfig: &kconfig, origin, disk };
     match script {
         Some(script) => work.carry_out(&script, ui),
-        None => work.show(global, env, args.mouse, ui),
+        None => work.show(global, env, ui, args.mouse, args.look_up(daemon)?),
     }
 }
 
@@ -166,7 +157,14 @@ impl Work<'_> {
         Ok(Exit::Done)
     }
 
-    fn show(self, global: &Global, env: &Env, mouse: bool, ui: &mut Ui) -> Result<Exit, CliError> {
+    fn show(
+        self,
+        global: &Global,
+        env: &Env,
+        ui: &mut Ui,
+        mouse: bool,
+        look_up: Option<LookUp>,
+    ) -> Result<Exit, CliError> {
         if env.dumb_terminal {
             return Err(CliError::new(Class::User, "TERM says that this terminal shows no menus")
                 .with_help("change single symbols with --script 'set SYMBOL=VALUE; save'"));
@@ -177,9 +175,9 @@ impl Work<'_> {
             Color::Auto | Color::Never => Theme::Plain,
         };
         let mouse = if mouse { Mouse::Heard } else { Mouse::Left };
-        let path = self.origin.path.clone();
+        let path = self.origin.home.path.clone();
         let mut state = State::new(self.kconfig, self.origin);
-        match sit(&mut state, self.disk, theme, mouse)? {
+        match sit(&mut state, self.disk, theme, mouse, look_up)? {
             Left::ByKey { dropped: true } => {
                 ui.say(&format!("{} is as it was; changes were not saved", path.display()));
                 Ok(Exit::Done)

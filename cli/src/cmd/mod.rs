@@ -88,7 +88,12 @@ impl Session<'_> {
 /// # Errors
 /// What ended it early.
 pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliError> {
-    let Args { global, command } = args;
+    let Args { global, mut command } = args;
+    match &mut command {
+        Command::Config(args) => args.settle()?,
+        Command::Menuconfig(args) => args.settle()?,
+        _ => {}
+    }
     match command {
         Command::Recipe(args) => recipe::run(&args, ui).map(ExitCode::from),
         Command::Config(args) if !args.asks_a_daemon() => {
@@ -97,7 +102,7 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
         Command::Completion(args) => completion::run(&args, ui).map(ExitCode::from),
         Command::Man(args) => man::run(&args, ui).map(ExitCode::from),
         Command::Menuconfig(args) if !args.asks_a_daemon() => {
-            menuconfig::run(&args, &global, env, ui).map(ExitCode::from)
+            menuconfig::run(&args, &global, env, ui, None).map(ExitCode::from)
         }
         Command::Daemon(daemon::DaemonArgs { command: daemon::DaemonCommand::Run(args) }) => {
             daemon::serve(args, &global, env)
@@ -112,7 +117,8 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
     // A client alone waits for one thing at a time, unless somebody types while it writes; a daemon
     // in this process works meanwhile.
     let mut runtime = match (&place, &command) {
-        (Place::Here(_), _) | (_, Command::Shell(_) | Command::Store(_)) => {
+        (Place::Here(_), _)
+        | (_, Command::Shell(_) | Command::Store(_) | Command::Menuconfig(_)) => {
             Builder::new_multi_thread()
         }
         (Place::Socket(_) | Place::State { .. }, _) => Builder::new_current_thread(),
@@ -142,9 +148,9 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
                 args.fetch(session).await?;
                 config::run(*args, session.ui)
             }
-            Command::Menuconfig(mut args) => {
-                args.fetch(session).await?;
-                menuconfig::run(&args, global, env, session.ui)
+            Command::Menuconfig(args) => {
+                let daemon = args.fetch(session).await?;
+                menuconfig::run(&args, global, env, session.ui, daemon.as_ref())
             }
             Command::Recipe(_) | Command::Completion(_) | Command::Man(_) => {
                 unreachable!("these ask no daemon")

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: PlanArgs, session: &mut Session<'_>) -> Result<Exi
     let PlanArgs { spec, canonical, show_config } = args;
     let spec = spec.read()?;
     let daemon = session.daemon().await?;
-    let request = pb::PlanRequest { spec: Some(spec.into()) };
+    let request = pb::PlanRequest { spec: Some(spec.into()), look_up: false };
     let events = daemon.builds().plan(request).await.map_err(remote)?.into_inner();
     let mut progress = Progress::new(LogTo::LastLine);
     let last = follow(events, &mut progress, session.ui).await?;

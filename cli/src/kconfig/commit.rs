@@ -1,7 +1,7 @@
 //! The Kconfig files of a commit, which a daemon has.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kbs_kconfig::{FileMap, Kconfig, Shell, ShellRefusal};
 use kbs_plan::error::Class;
@@ -12,9 +12,11 @@ use kbs_proto::border::need;
 use kbs_proto::pb;
 use kbs_proto::pb::event::Event;
 
+use super::places::SpecLines;
 use super::text::ConfigText;
 use super::{Rules, of_rules, snippet};
 use crate::cmd::Session;
+use crate::connect::Daemon;
 use crate::error::{CliError, gone, remote};
 use crate::follow::each;
 use crate::spec::SpecArgs;
@@ -40,7 +42,7 @@ pub(crate) struct CommitArgs {
     pub(super) project: Option<String>,
     /// The tag, branch or commit
     #[arg(long = "ref", id = "rev", value_name = "REF", requires = "project")]
-    rev: Option<String>,
+    pub(super) rev: Option<String>,
 }
 
 /// What a daemon handed out.
@@ -50,7 +52,7 @@ pub(super) struct Fetched {
     name: String,
     rules: Rules,
     files: FileMap,
-    config: String,
+    config: ConfigText,
     answers: BTreeMap<String, String>,
 }
 
@@ -75,10 +77,10 @@ impl CommitArgs {
         &self,
         recipe: Option<&str>,
         session: &mut Session<'_>,
-    ) -> Result<Fetched, CliError> {
+    ) -> Result<(Fetched, Daemon), CliError> {
         let spec = self.spec(recipe)?;
         let daemon = session.daemon().await?;
-        let request = pb::KconfigRequest { spec: Some(spec.into()) };
+        let request = pb::KconfigRequest { spec: Some(spec.clone().into()) };
         let events = daemon.builds().kconfig(request).await.map_err(remote)?.into_inner();
         let mut handed = None;
         each(events, |event| {
@@ -93,10 +95,26 @@ impl CommitArgs {
             Ok(())
         })
         .await?;
-        Fetched::new(handed.ok_or_else(|| gone(None))?)
+        let lines = self.lines(spec.config.as_ref())?;
+        Ok((Fetched::new(handed.ok_or_else(|| gone(None))?, lines.as_ref())?, daemon))
     }
 
-    fn spec(&self, recipe: Option<&str>) -> Result<Spec, CliError> {
+    /// The lines of the spec, which asks for `config`.
+    fn lines(&self, config: Option<&ConfigAsk>) -> Result<Option<SpecLines>, CliError> {
+        let (Some(path), Some(config)) = (&self.spec, config) else { return Ok(None) };
+        if path == Path::new("-") {
+            return Ok(None);
+        }
+        let (found, text) = SpecArgs::of(path).file()?;
+        let name = found.file_name().filter(|_| path.is_dir()).map(|name| path.join(name));
+        Ok(Some(SpecLines::of(name.as_ref().unwrap_or(path), &text, config)))
+    }
+
+    /// What a build of that commit would be asked for by; `recipe` as for [`Self::fetch`].
+    ///
+    /// # Errors
+    /// A wrong spec or name.
+    pub(super) fn spec(&self, recipe: Option<&str>) -> Result<Spec, CliError> {
         if let Some(path) = &self.spec {
             return Ok(SpecArgs::of(path).read()?);
         }
@@ -125,9 +143,18 @@ impl CommitArgs {
 }
 
 impl Fetched {
-    fn new(tree: pb::KconfigTree) -> Result<Self, CliError> {
-        let pb::KconfigTree { project, commit: _, version, rules, env, files, config, answers } =
-            tree;
+    fn new(tree: pb::KconfigTree, lines: Option<&SpecLines>) -> Result<Self, CliError> {
+        let pb::KconfigTree {
+            project,
+            commit: _,
+            version,
+            rules,
+            env,
+            files,
+            config: text,
+            answers,
+            places,
+        } = tree;
         let rules = need("rules", rules).and_then(KconfigRules::try_from).map_err(|error| {
             CliError::host("cannot read what the daemon answered", &error)
                 .with_help("use a kbs of the same version as the daemon")
@@ -137,7 +164,13 @@ impl Fetched {
             rules: of_rules(&project, rules, env, None)?,
             name: format!("{project} {version}"),
             files: files.into_iter().map(|file| (file.path, file.text)).collect(),
-            config,
+            config: ConfigText {
+                name: "the spec".to_owned(),
+                text,
+                places: lines.map_or_else(Vec::new, |lines| {
+                    places.iter().map(|place| lines.place(place)).collect()
+                }),
+            },
             answers: answers.into_iter().collect(),
         })
     }
@@ -158,6 +191,6 @@ impl Fetched {
 
     /// What the spec asks for, not normalised.
     pub(super) fn config(&self) -> ConfigText {
-        ConfigText { name: "the spec".to_owned(), text: self.config.clone(), has_lines: false }
+        self.config.clone()
     }
 }

@@ -2,6 +2,8 @@
 
 mod commit;
 mod files;
+mod home;
+mod places;
 mod shell;
 mod snippet;
 mod text;
@@ -17,10 +19,13 @@ use kbs_kconfig::{Dialect, Files, HeaderOff, Kconfig, LoadError, NoShell, Prefix
 use kbs_plan::error::Class;
 use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules};
 use kbs_plan::recipe::{Recipe, RecipePatch, builtin, builtin_text};
+use kbs_plan::spec::Spec;
 
+pub(crate) use home::{Form, Home};
 pub(crate) use text::{ConfigText, write_config};
 
 use crate::cmd::Session;
+use crate::connect::Daemon;
 use crate::error::CliError;
 use commit::{CommitArgs, Fetched};
 use files::TreeFiles;
@@ -30,9 +35,9 @@ use shell::TreeShell;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Kconfig files")]
 pub(crate) struct TreeArgs {
-    /// The project's source tree; no file outside it is read
-    #[arg(long, value_name = "DIR", default_value = ".", value_hint = clap::ValueHint::DirPath)]
-    tree: PathBuf,
+    /// The project's source tree; no file outside it is read [default: .]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    tree: Option<PathBuf>,
     /// Read them as this recipe says: a built-in one, or the path of a TOML file
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
@@ -102,32 +107,44 @@ impl TreeArgs {
         self.commit.is_given()
     }
 
-    /// Gets the files from the daemon where they are those of a commit.
+    /// Gets the files from a daemon where they are those of a commit; that daemon.
     ///
     /// # Errors
     /// A wrong spec, or what the daemon answered.
-    pub(crate) async fn fetch(&self, session: &mut Session<'_>) -> Result<(), CliError> {
-        if self.asks_a_daemon() {
-            let fetched = self.commit.fetch(self.recipe.as_deref(), session).await?;
-            self.fetched.get_or_init(|| fetched);
+    pub(crate) async fn fetch(
+        &self,
+        session: &mut Session<'_>,
+    ) -> Result<Option<Daemon>, CliError> {
+        if !self.asks_a_daemon() {
+            return Ok(None);
         }
-        Ok(())
+        let (fetched, daemon) = self.commit.fetch(self.recipe.as_deref(), session).await?;
+        self.fetched.get_or_init(|| fetched);
+        Ok(Some(daemon))
+    }
+
+    /// What a build of the commit would be asked for by.
+    ///
+    /// # Errors
+    /// A wrong spec or name.
+    pub(crate) fn build_spec(&self) -> Result<Spec, CliError> {
+        self.commit.spec(self.recipe.as_deref())
     }
 
     /// Reads the configuration at `path`, and without one what the spec asks for, if there is one.
     ///
     /// # Errors
     /// As [`ConfigText::read`].
-    pub(crate) fn config(&self, path: Option<&PathBuf>) -> Result<Option<ConfigText>, CliError> {
+    pub(crate) fn config(&self, path: Option<&String>) -> Result<Option<ConfigText>, CliError> {
         match (path, self.fetched.get()) {
             (None, Some(fetched)) => Ok(Some(fetched.config())),
-            (path, _) => path.map(|path| ConfigText::read(path)).transpose(),
+            (path, _) => path.map(|path| ConfigText::read(Path::new(path))).transpose(),
         }
     }
 
     /// Where the project's own tool keeps its configuration.
     pub(crate) fn dotconfig(&self) -> PathBuf {
-        self.tree.join(".config")
+        self.tree().join(".config")
     }
 
     /// The spec whose commit it is.
@@ -140,9 +157,51 @@ impl TreeArgs {
         self.commit.project.as_deref()
     }
 
-    /// Takes the files of the commit of the spec at `path`.
-    pub(crate) fn take_spec(&mut self, path: PathBuf) {
-        self.commit.spec = Some(path);
+    fn tree(&self) -> &Path {
+        self.tree.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// Takes the files of the commit of the spec at `path`, as with `--spec`.
+    ///
+    /// # Errors
+    /// An option that says where else they are, or how to read them.
+    pub(crate) fn take_spec(&mut self, path: PathBuf) -> Result<(), CliError> {
+        let Self { tree, recipe, root, dialect, env, run_shell, commit, fetched: _ } = self;
+        let CommitArgs { spec, project, rev: _ } = commit;
+        let given = [
+            ("--spec", spec.is_some()),
+            ("--project", project.is_some()),
+            ("--tree", tree.is_some()),
+            ("--recipe", recipe.is_some()),
+            ("--root", root.is_some()),
+            ("--dialect", dialect.is_some()),
+            ("--env", !env.is_empty()),
+            ("--run-shell", *run_shell),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            let path = path.display();
+            let text = format!("cannot use the spec {path} together with {option}");
+            return Err(CliError::new(Class::User, text));
+        }
+        *spec = Some(path);
+        Ok(())
+    }
+
+    /// Takes the one of `operands` that is a spec: its name ends in `.toml`, and it sets nothing.
+    ///
+    /// # Errors
+    /// As [`Self::take_spec`]; a second spec.
+    pub(crate) fn take_spec_of(&mut self, operands: &mut Vec<String>) -> Result<(), CliError> {
+        let is_spec = |operand: &mut String| is_toml(Path::new(operand)) && !operand.contains('=');
+        let specs: Vec<String> = operands.extract_if(.., is_spec).collect();
+        match specs.as_slice() {
+            [] => Ok(()),
+            [spec] => self.take_spec(spec.into()),
+            [one, other, ..] => {
+                Err(CliError::new(Class::User, format!("cannot use two specs, {one} and {other}"))
+                    .with_help("a name that ends in `.toml` is that of a spec"))
+            }
+        }
     }
 
     /// Reads the files.
@@ -153,14 +212,14 @@ impl TreeArgs {
         if let Some(fetched) = self.fetched.get() {
             return fetched.load();
         }
-        let dir = open(&self.tree)?;
+        let dir = open(self.tree())?;
         let Rules { root, dialect, prefix, env, generated, subdir } = self.rules(&dir)?;
         let (dir, path) = match subdir {
             Some(subdir) => {
-                let path = self.tree.join(&subdir);
+                let path = self.tree().join(&subdir);
                 (dir.open_dir(&subdir).map_err(|error| unreadable(&path, &error))?, path)
             }
-            None => (dir, self.tree.clone()),
+            None => (dir, self.tree().to_owned()),
         };
         let files = TreeFiles { dir, generated };
         let loaded = if self.run_shell {
@@ -210,13 +269,13 @@ impl TreeArgs {
                 Dialect::CONF
             }));
         }
-        let tree = self.tree.display();
+        let tree = self.tree().display();
         Err(CliError::new(Class::User, format!("cannot tell how {tree} is configured"))
             .with_help("give --recipe, or --dialect and --root"))
     }
 
     fn told(&self, error: &LoadError, files: &dyn Files) -> CliError {
-        let message = format!("cannot read the Kconfig files of {}", self.tree.display());
+        let message = format!("cannot read the Kconfig files of {}", self.tree().display());
         let mut chain = vec![message];
         chain.extend(snippet::told(error, files));
         let help = match error {
@@ -229,6 +288,11 @@ impl TreeArgs {
         };
         CliError::Told { class: Class::User, chain, help }
     }
+}
+
+/// Whether a path ends in `.toml`, as specs and recipes do.
+pub(crate) fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "toml")
 }
 
 fn open(tree: &Path) -> Result<Dir, CliError> {
@@ -257,8 +321,7 @@ fn of_dialect(dialect: Dialect) -> Rules {
 
 /// The rules of a built-in recipe, or of one in a file.
 fn of_recipe(name: &str) -> Result<Rules, CliError> {
-    let is_path = builtin_text(name).is_none()
-        && (name.contains('/') || Path::new(name).extension().is_some_and(|end| end == "toml"));
+    let is_path = builtin_text(name).is_none() && (name.contains('/') || is_toml(Path::new(name)));
     let patch = if is_path {
         let text = std::fs::read_to_string(name)
             .map_err(|error| CliError::request(format!("cannot read the recipe {name}"), &error))?;

@@ -9,21 +9,27 @@ use kbs_kconfig::TEXT_MAX_B;
 use crate::error::CliError;
 
 /// The text of a configuration, and what to call it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ConfigText {
     /// The path, or `stdin`.
     pub(crate) name: String,
     /// The text.
     pub(crate) text: String,
-    /// Whether a person knows its lines.
-    pub(crate) has_lines: bool,
+    /// What to call its lines, where it was put together from others.
+    pub(crate) places: Vec<String>,
 }
 
 impl ConfigText {
     /// What to call a line.
     pub(crate) fn place(&self, line: usize) -> String {
-        let name = &self.name;
-        if self.has_lines { format!("{name}, line {line}") } else { name.clone() }
+        let Self { name, text: _, places } = self;
+        let place = line.checked_sub(1).and_then(|index| places.get(index));
+        place.cloned().unwrap_or_else(|| format!("{name}, line {line}"))
+    }
+
+    /// What to call a line beside another one.
+    pub(crate) fn beside(&self, line: usize) -> String {
+        if self.places.is_empty() { format!("line {line}") } else { self.place(line) }
     }
 
     /// Reads a file, or stdin for `-`.
@@ -37,7 +43,7 @@ impl ConfigText {
             (path.display().to_string(), File::open(path).and_then(text_of))
         };
         match text {
-            Ok(text) => Ok(Self { name, text, has_lines: true }),
+            Ok(text) => Ok(Self { name, text, places: Vec::new() }),
             Err(error) => {
                 Err(CliError::request(format!("cannot read the configuration {name}"), &error))
             }

@@ -19,6 +19,17 @@ pub(crate) enum Event {
     Written(Writing, Result<(), String>),
     /// A file was read, or why not.
     Read(PathBuf, Result<String, String>),
+    /// This configuration was looked up; `None` where nothing is known of its build.
+    LookedUp(String, Option<Build>),
+}
+
+/// Where the build of a configuration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// In the store.
+    Cached,
+    /// Nowhere yet.
+    Open,
 }
 
 /// What is to be written where.

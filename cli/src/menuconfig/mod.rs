@@ -6,6 +6,7 @@
 mod disk;
 mod edit;
 mod event;
+mod lookup;
 mod screen;
 mod script;
 mod search;
@@ -17,7 +18,8 @@ mod view;
 mod tests;
 
 pub(crate) use disk::Disk;
+pub(crate) use lookup::LookUp;
 pub(crate) use screen::{Left, Mouse, sit};
 pub(crate) use script::{Script, run as run_script};
-pub(crate) use state::{Form, Origin, State};
+pub(crate) use state::{Origin, State};
 pub(crate) use view::Theme;

@@ -21,9 +21,11 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
+use tokio::sync::watch;
 
 use super::disk::{Disk, beside};
-use super::event::{Effect, Event};
+use super::event::{Build, Effect, Event};
+use super::lookup::LookUp;
 use super::state::State;
 use super::view::{Theme, draw};
 use crate::error::CliError;
@@ -54,11 +56,12 @@ pub(crate) enum Mouse {
 enum News {
     Input(event::Event),
     Signal(i32),
+    LookedUp(String, Option<Build>),
     /// There is nothing more to read.
     Gone,
 }
 
-/// Shows the menu until somebody leaves it.
+/// Shows the menu until somebody leaves it; `look_up` tells what is known of builds.
 ///
 /// # Errors
 /// There is no terminal, or it does not do what it should. It is given back as it was.
@@ -67,6 +70,7 @@ pub(crate) fn sit(
     disk: Disk,
     theme: Theme,
     mouse: Mouse,
+    look_up: Option<LookUp>,
 ) -> Result<Left, CliError> {
     if !is_interactive() {
         return Err(CliError::new(Class::User, "the menu needs a terminal to be shown on")
@@ -80,8 +84,12 @@ pub(crate) fn sit(
     let mut screen = Screen::enter(mouse)?;
     let _hook = Hook::set(screen.raw.as_ref());
     let (to, news) = channel();
+    let configurations = look_up.map(|look_up| {
+        let to = to.clone();
+        look_up.start(move |text, build| to.send(News::LookedUp(text, build)).is_ok())
+    });
     hear(signals, to);
-    let left = screen.run(state, disk, theme, &news);
+    let left = screen.run(state, disk, theme, &news, configurations.as_ref());
     screen.leave();
     left.map_err(|error| match forced(state) {
         Left::ByForce(Some(kept)) => {
@@ -193,9 +201,13 @@ impl Screen {
         disk: Disk,
         theme: Theme,
         news: &Receiver<News>,
+        configurations: Option<&watch::Sender<String>>,
     ) -> Result<Left, CliError> {
-        self.draw(state, theme)?;
         loop {
+            if let Some((to, text)) = configurations.and_then(|to| Some((to, state.look_up()?))) {
+                to.send_replace(text);
+            }
+            self.draw(state, theme)?;
             let Ok(mut one) = news.recv() else { return Ok(forced(state)) };
             // All that has arrived meanwhile is drawn at once.
             loop {
@@ -214,6 +226,7 @@ impl Screen {
                     }
                     // Every drawing looks at the size.
                     News::Signal(_) => Vec::new(),
+                    News::LookedUp(text, build) => state.update(Event::LookedUp(text, build)),
                     News::Input(input) => known(input).map_or_else(Vec::new, |e| state.update(e)),
                 };
                 if self.carry_out(effects, state, disk)? == Next::Leave {
@@ -224,7 +237,6 @@ impl Screen {
                     Err(_) => break,
                 }
             }
-            self.draw(state, theme)?;
         }
     }
 
@@ -253,8 +265,17 @@ impl Screen {
                         continue;
                     }
                     Effect::Write(writing, text) => {
-                        let result = disk.write(&writing.path, &text);
-                        Event::Written(writing, result.map_err(|error| error.to_string()))
+                        let expected = state.expects(&writing.path);
+                        let result = match (expected, Disk::find(&writing.path)) {
+                            (Some(expected), Ok(Some(found))) if found != expected => {
+                                Err("somebody has changed it meanwhile".to_owned())
+                            }
+                            _ => {
+                                let written = disk.write(&writing.path, &text);
+                                written.map_err(|error| error.to_string())
+                            }
+                        };
+                        Event::Written(writing, result)
                     }
                     Effect::Read(path) => {
                         let result = Disk::read(&path).map_err(|error| error.to_string());
@@ -319,7 +340,7 @@ fn known(input: event::Event) -> Option<Event> {
 
 /// Keeps what was not saved, when there is nobody to ask.
 fn forced(state: &State<'_>) -> Left {
-    let path = beside(state.path(), ".unsaved");
+    let path = beside(&state.config_path(), ".unsaved");
     let kept = state.is_changed() && Disk::Replaces.write(&path, &state.text()).is_ok();
     Left::ByForce(kept.then_some(path))
 }

@@ -174,8 +174,8 @@ pub(crate) fn run(
     disk: Disk,
 ) -> Result<Vec<PathBuf>, ScriptError> {
     let mut now = kconfig.evaluate();
-    if let Some(text) = &origin.text {
-        now.load(text);
+    if let Some(config) = &origin.text {
+        now.load(&config.text);
     }
     let mut saved = Vec::new();
     let mut save = |path: &Path, text: &str| {
@@ -197,7 +197,8 @@ pub(crate) fn run(
                 now.load(&Disk::read(path).map_err(failed)?);
             }
             Step::Save { path } => {
-                save(path.as_ref().unwrap_or(&origin.path), &now.to_dotconfig())?;
+                let path = path.as_ref().unwrap_or(&origin.home.path);
+                save(path, &origin.home.text_at(path, &now, kconfig))?;
             }
             Step::SaveMinimal { path } => save(path, &now.to_minimal())?,
         }

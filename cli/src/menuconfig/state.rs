@@ -8,8 +8,10 @@ use kbs_kconfig::{
 };
 
 use super::edit::Line;
+use super::event::Build;
 use super::search::{Haystack, Search};
 use super::view::layout::{Areas, areas};
+use crate::kconfig::{ConfigText, Home};
 use crate::render::explain;
 use crate::render::screen::plain;
 
@@ -20,24 +22,13 @@ pub(super) const EFFECTS_MAX: usize = 200;
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     /// The file that `save` writes.
-    pub(crate) path: PathBuf,
-    /// What was in it; `None` where there is no such file.
-    pub(crate) text: Option<String>,
+    pub(crate) home: Home,
+    /// What it asks for; `None` where there is no such file.
+    pub(crate) text: Option<ConfigText>,
     /// What somebody should know about it from the start.
     pub(crate) note: Option<String>,
     /// What to call it.
     pub(crate) label: String,
-    /// What the file is expected to be.
-    pub(crate) form: Form,
-}
-
-/// What a file is expected to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Whole, as the project's tool writes it.
-    Whole,
-    /// Whatever somebody wrote: a few lines may be all.
-    Any,
 }
 
 /// What the lower or right part of the screen tells.
@@ -132,6 +123,17 @@ pub(crate) struct Outlook {
     pub(crate) more: usize,
 }
 
+/// The configuration that was looked up last.
+#[derive(Debug, Default)]
+pub(crate) struct LookedUp {
+    /// It.
+    pub(crate) text: String,
+    /// What is known of its build.
+    pub(crate) build: Option<Build>,
+    /// Whether nothing has happened since that makes another one of it.
+    pub(crate) is_latest: bool,
+}
+
 /// The machine.
 pub(crate) struct State<'k> {
     pub(super) kconfig: &'k Kconfig,
@@ -143,9 +145,12 @@ pub(crate) struct State<'k> {
     pub(super) saved: Configuration<'k>,
     /// Whether the file is not what would be written, although nobody changed anything.
     pub(super) is_stale: bool,
-    pub(super) path: PathBuf,
+    pub(super) home: Home,
+    /// The spec as it was read or written last, if it is one that is saved.
+    pub(super) spec: Option<String>,
     pub(super) label: String,
-    pub(super) form: Form,
+    /// What was read last.
+    pub(super) read: ConfigText,
     /// Never empty.
     pub(super) levels: Vec<Level>,
     pub(super) rows: Vec<Row>,
@@ -159,14 +164,15 @@ pub(crate) struct State<'k> {
     /// Entries that differ from what was saved, and the menus that they are in.
     pub(super) changed: BTreeSet<EntryId>,
     pub(super) is_changed: bool,
+    pub(super) looked_up: LookedUp,
     pub(super) size: (u16, u16),
 }
 
 impl std::fmt::Debug for State<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { path, levels, mode, notice, .. } = self;
+        let Self { home, levels, mode, notice, .. } = self;
         f.debug_struct("State")
-            .field("path", path)
+            .field("path", &home.path)
             .field("levels", levels)
             .field("mode", mode)
             .field("notice", notice)
@@ -177,15 +183,16 @@ impl std::fmt::Debug for State<'_> {
 impl<'k> State<'k> {
     /// Stands at the top of the menu of `kconfig`, with what `origin` has.
     pub(crate) fn new(kconfig: &'k Kconfig, origin: Origin) -> Self {
-        let Origin { path, text, note, label, form } = origin;
+        let Origin { home, text, note, label } = origin;
         let menu = Menu::of(kconfig);
         let mut now = kconfig.evaluate();
         let mut notice = note;
         let mut is_stale = false;
-        if let Some(text) = &text {
-            notice = notice.or(told_unset(now.load(text).len(), &path));
-            is_stale = form == Form::Whole && now.to_dotconfig() != *text;
+        if let Some(ConfigText { text, .. }) = &text {
+            notice = notice.or(told_unset(now.load(text).len(), &home.path));
+            is_stale = home.is_stale(&now, text);
         }
+        let read = text.unwrap_or_default();
         let top = Level { id: menu.root(), cursor: 0, top: 0 };
         let mut state = Self {
             kconfig,
@@ -194,9 +201,10 @@ impl<'k> State<'k> {
             saved: now.clone(),
             now,
             is_stale,
-            path,
+            spec: home.spec_text(),
+            home,
             label,
-            form,
+            read,
             levels: vec![top],
             rows: Vec::new(),
             listing: Listing::Shown,
@@ -208,6 +216,7 @@ impl<'k> State<'k> {
             outlook: Outlook::default(),
             changed: BTreeSet::new(),
             is_changed: false,
+            looked_up: LookedUp::default(),
             size: (80, 24),
         };
         state.refresh();
@@ -219,14 +228,32 @@ impl<'k> State<'k> {
         self.is_changed
     }
 
-    /// The file that is written.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// A file with nothing but the configuration, where the one is that is written.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.home.config_path()
+    }
+
+    /// What the file has to be still for it to be written; `None` where that does not matter.
+    pub(crate) fn expects(&self, path: &Path) -> Option<&str> {
+        self.spec.as_deref().filter(|_| path == self.home.path)
     }
 
     /// The whole configuration, as the project's tool writes it.
     pub(crate) fn text(&self) -> String {
         self.now.to_dotconfig()
+    }
+
+    /// The configuration, to be looked up, if it is another one than the last time.
+    pub(crate) fn look_up(&mut self) -> Option<String> {
+        if std::mem::replace(&mut self.looked_up.is_latest, true) {
+            return None;
+        }
+        let text = self.text();
+        if text == self.looked_up.text {
+            return None;
+        }
+        self.looked_up = LookedUp { text: text.clone(), build: None, is_latest: true };
+        Some(text)
     }
 
     /// Columns and rows of the screen, as far as is known.
@@ -258,6 +285,7 @@ impl<'k> State<'k> {
         if let Some(at) = chosen.and_then(|id| self.rows.iter().position(|row| row.id == id)) {
             self.level_mut().cursor = at;
         }
+        self.looked_up.is_latest = false;
         self.mark_changed();
         self.settle();
     }

@@ -9,9 +9,10 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-use super::event::{Effect, Event, Then, What, Writing};
-use super::state::{Form, Mode, Origin, State};
+use super::event::{Build, Effect, Event, Then, What, Writing};
+use super::state::{Mode, Origin, State};
 use super::view::{Theme, draw};
+use crate::kconfig::{ConfigText, Form, Home};
 
 const PROJECT: &str = r#"
 mainmenu "Little project"
@@ -59,11 +60,14 @@ fn kconfig() -> Kconfig {
 
 fn origin(text: Option<&str>) -> Origin {
     Origin {
-        path: PathBuf::from(".config"),
-        text: text.map(str::to_owned),
+        home: Home { path: PathBuf::from(".config"), form: Form::Whole },
+        text: text.map(|text| ConfigText {
+            name: ".config".to_owned(),
+            text: text.to_owned(),
+            places: Vec::new(),
+        }),
         note: None,
         label: ".config".to_owned(),
-        form: Form::Whole,
     }
 }
 
@@ -317,7 +321,8 @@ fn a_file_of_another_kind_is_told_and_can_be_saved() {
 #[test]
 fn a_few_lines_of_a_spec_are_no_mistake() {
     let kconfig = kconfig();
-    let few = Origin { form: Form::Any, ..origin(Some("CONFIG_SLEEP=5\n")) };
+    let mut few = origin(Some("CONFIG_SLEEP=5\n"));
+    few.home.form = Form::Own("CONFIG_SLEEP=5\n".to_owned());
     let mut state = State::new(&kconfig, few);
     assert!(!screen_of(&mut state, 80, 24).contains("not as the project's tool"));
     assert_eq!(press(&mut state, "q"), [Effect::Leave]);
@@ -415,4 +420,28 @@ fn colours_say_nothing_that_is_not_said_without_them() {
     assert_eq!(text(&plain), text(&coloured));
     assert!(plain.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
     assert!(coloured.content.iter().any(|cell| cell.fg != Color::Reset));
+}
+
+#[test]
+fn what_is_known_of_the_build_is_about_the_configuration_on_the_screen() {
+    let kconfig = kconfig();
+    let mut state = begin(&kconfig);
+    let first = state.look_up().unwrap();
+    assert_eq!(state.look_up(), None, "once is enough");
+    state.update(Event::LookedUp(first.clone(), Some(Build::Cached)));
+    assert!(screen_of(&mut state, 80, 24).contains(" build cached"));
+    press(&mut state, "jj<Enter>a");
+    assert_eq!(state.look_up(), None, "nothing has changed");
+    assert!(screen_of(&mut state, 80, 24).contains(" build cached"));
+    press(&mut state, "y");
+    let second = state.look_up().unwrap();
+    assert!(second.contains("CONFIG_NET=y"));
+    state.update(Event::LookedUp(first, Some(Build::Cached)));
+    assert!(!screen_of(&mut state, 80, 24).contains("build cached"), "that is yesterday's news");
+    state.update(Event::LookedUp(second.clone(), Some(Build::Open)));
+    for (width, height) in [(80, 24), (20, 8)] {
+        assert!(screen_of(&mut state, width, height).contains(" would be built"));
+    }
+    state.update(Event::LookedUp(second, None));
+    assert!(!screen_of(&mut state, 80, 24).contains("built"));
 }

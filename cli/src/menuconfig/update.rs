@@ -10,8 +10,9 @@ use ratatui::crossterm::event::{
 use super::edit::Line;
 use super::event::{Effect, Event, Then, What, Writing};
 use super::search::Search;
-use super::state::{Edit, Form, Level, Mode, Pane, PathFor, Reading, State, told_unset};
+use super::state::{Edit, Level, Mode, Pane, PathFor, Reading, State, told_unset};
 use super::view::layout::hit;
+use crate::kconfig::ConfigText;
 
 impl State<'_> {
     /// Takes one step; what has to be done outside.
@@ -34,7 +35,14 @@ impl State<'_> {
             }
             Event::Written(writing, result) => self.written(&writing, result),
             Event::Read(path, result) => {
-                self.read(&path, result);
+                self.take(&path, result);
+                Vec::new()
+            }
+            Event::LookedUp(text, build) => {
+                // The answer to an earlier one says nothing of this one.
+                if text == self.looked_up.text {
+                    self.looked_up.build = build;
+                }
                 Vec::new()
             }
         }
@@ -113,8 +121,7 @@ impl State<'_> {
     fn switch(&mut self, code: KeyCode) -> Vec<Effect> {
         match code {
             KeyCode::Char('s' | 'S') => {
-                let path = self.path.clone();
-                return vec![self.write(path, What::Whole, Then::Stay)];
+                return vec![self.write(self.home.path.clone(), What::Whole, Then::Stay)];
             }
             KeyCode::Char('w' | 'W') => self.ask_path(PathFor::Save),
             KeyCode::Char('d' | 'D') => self.ask_path(PathFor::SaveMinimal),
@@ -311,8 +318,8 @@ impl State<'_> {
 
     fn ask_path(&mut self, used: PathFor) {
         let path = match used {
-            PathFor::Save | PathFor::Load => self.path.clone(),
-            PathFor::SaveMinimal => self.path.with_file_name("defconfig"),
+            PathFor::Save | PathFor::Load => self.home.config_path(),
+            PathFor::SaveMinimal => self.home.path.with_file_name("defconfig"),
         };
         self.mode = Mode::Path(Line::new(&path.to_string_lossy()), used);
     }
@@ -324,6 +331,11 @@ impl State<'_> {
             KeyCode::Enter if !line.text().is_empty() => {
                 let (path, used) = (PathBuf::from(line.text()), *used);
                 self.mode = Mode::Browse;
+                let is_spec = path == self.home.path && path != self.home.config_path();
+                if is_spec && used != PathFor::Save {
+                    self.refuse(format!("{} is the spec", path.display()));
+                    return Vec::new();
+                }
                 return vec![match used {
                     PathFor::Save => self.write(path, What::Whole, Then::Stay),
                     PathFor::SaveMinimal => self.write(path, What::Minimal, Then::Stay),
@@ -361,8 +373,7 @@ impl State<'_> {
     fn answer(&mut self, key: KeyEvent) -> Vec<Effect> {
         match key.code {
             KeyCode::Char('y' | 'Y') | KeyCode::Enter => {
-                let path = self.path.clone();
-                vec![self.write(path, What::Whole, Then::Leave)]
+                vec![self.write(self.home.path.clone(), What::Whole, Then::Leave)]
             }
             KeyCode::Char('n' | 'N') => vec![Effect::Leave],
             KeyCode::Esc | KeyCode::Char('c' | 'C' | 'q') => {
@@ -375,7 +386,7 @@ impl State<'_> {
 
     fn write(&self, path: PathBuf, what: What, then: Then) -> Effect {
         let text = match what {
-            What::Whole => self.now.to_dotconfig(),
+            What::Whole => self.home.text_at(&path, &self.now, self.kconfig),
             What::Minimal => self.now.to_minimal(),
         };
         Effect::Write(Writing { path, what, then }, text)
@@ -388,9 +399,12 @@ impl State<'_> {
             self.refuse(format!("cannot save {}: {why}", path.display()));
             return Vec::new();
         }
-        if *what == What::Whole && *path == self.path {
+        if *what == What::Whole && *path == self.home.path {
             self.saved = self.now.clone();
             self.is_stale = false;
+            if let Some(spec) = &mut self.spec {
+                *spec = self.home.text_at(path, &self.now, self.kconfig);
+            }
         }
         self.tell(match what {
             What::Whole => format!("saved {}", path.display()),
@@ -403,18 +417,19 @@ impl State<'_> {
         }
     }
 
-    fn read(&mut self, path: &Path, result: Result<String, String>) {
+    fn take(&mut self, path: &Path, result: Result<String, String>) {
         match result {
             Err(why) => self.refuse(format!("cannot load {}: {why}", path.display())),
             Ok(text) => {
                 let unset = self.now.load(&text);
                 let told = told_unset(unset.len(), path);
                 self.tell(told.unwrap_or_else(|| format!("loaded {}", path.display())));
-                if path == self.path {
+                if path == self.home.path {
                     self.saved = self.now.clone();
-                    let is_whole = self.now.to_dotconfig() == text;
-                    self.is_stale = self.form == Form::Whole && !is_whole;
+                    self.is_stale = self.home.is_stale(&self.now, &text);
                 }
+                let (name, places) = (path.display().to_string(), Vec::new());
+                self.read = ConfigText { name, text, places };
                 self.refresh();
             }
         }

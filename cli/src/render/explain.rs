@@ -18,13 +18,8 @@ const PASSED_MAX: usize = 4;
 /// What to call a line of the configuration that was loaded.
 pub(crate) type Place<'a> = &'a dyn Fn(usize) -> String;
 
-/// An explanation on several lines; `file` is the name of the configuration that was loaded.
-pub(crate) fn explanation(seen: &Explanation, file: &str) -> String {
-    explained(seen, &|line| format!("{file}, line {line}"))
-}
-
 /// An explanation on several lines.
-pub(crate) fn explained(seen: &Explanation, place: Place<'_>) -> String {
+pub(crate) fn explanation(seen: &Explanation, place: Place<'_>) -> String {
     let mut rows = Rows::default();
     what(seen, &mut rows);
     rows.add("why", why(seen, place));

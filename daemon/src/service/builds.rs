@@ -36,9 +36,13 @@ impl Builds for Service {
         &self,
         request: Request<pb::PlanRequest>,
     ) -> Result<Response<Self::PlanStream>, Status> {
-        let pb::PlanRequest { spec } = request.into_inner();
+        let pb::PlanRequest { spec, look_up } = request.into_inner();
         let spec = decode(spec)?;
         let running = tasks::request(&self.0, move |engine, watch| {
+            if look_up && realize::is_surely_absent(engine, &spec)? {
+                let event = pb::event::Event::Planned(pb::Planned::default());
+                return Ok(pb::Event { event: Some(event) });
+            }
             let planned = realize::plan(engine, &spec, watch)?;
             let key = planned.derivation.key();
             let event = pb::Planned {

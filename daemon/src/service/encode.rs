@@ -55,7 +55,11 @@ fn sample(sample: kbs_sandbox::Sample) -> pb::Sample {
 
 /// The Kconfig files of a commit as an event.
 pub(crate) fn kconfig(handed: Handed) -> pb::Event {
-    let Handed { project, commit, version, rules, env, files, config, answers } = handed;
+    let Handed { project, commit, version, rules, env, files, config, places, answers } = handed;
+    let place = |kbs_kconfig::Place { origin, line }| pb::ConfigPlace {
+        origin: origin.as_ref().to_owned(),
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+    };
     let file = |KconfigFile { path, text }: KconfigFile| pb::KconfigFile {
         path: path.as_ref().to_owned(),
         text,
@@ -68,6 +72,7 @@ pub(crate) fn kconfig(handed: Handed) -> pb::Event {
         env: env.into_iter().collect(),
         files: files.into_iter().map(file).collect(),
         config,
+        places: places.into_iter().map(place).collect(),
         answers: answers.into_iter().collect(),
     };
     pb::Event { event: Some(pb::event::Event::Kconfig(tree)) }

@@ -1,8 +1,8 @@
 //! Puts together what is asked of a configuration.
 
-use kbs_kconfig::{Assignments, Place, Prefix};
+use kbs_kconfig::{Assignments, Notation, Place, Strings};
 use kbs_plan::recipe::{ConfigureRules, Recipe};
-use kbs_plan::spec::{ConfigAsk, ConfigText};
+use kbs_plan::spec::{ConfigAsk, ConfigText, SET};
 use kbs_source::{Item, ItemKind};
 
 use super::pin::{self, Pinned};
@@ -19,28 +19,31 @@ pub(crate) struct Asked {
     pub(crate) accept: Vec<String>,
 }
 
-/// Puts together everything asked for; symbols begin with `prefix`.
+/// Puts together everything asked for, to be written in `notation`.
 pub(crate) fn merge(
     engine: &Engine,
     (recipe, rules): (&Recipe, &ConfigureRules),
     ask: &ConfigAsk,
     pinned: &Pinned,
-    prefix: &Prefix,
+    notation: &Notation,
 ) -> Result<Asked, Problem> {
     let ConfigAsk { base, defconfig, fragments, set, accept_drift: _ } = ask;
     let mut warnings = Vec::new();
-    let mut asked = Assignments::new(prefix.clone());
+    let mut asked = Assignments::new(notation.clone());
     let named =
         defconfig.as_deref().map(|name| read_defconfig(engine, (recipe, rules), name, pinned));
     let named = named.transpose()?;
     for ConfigText { origin, text } in base.iter().chain(named.iter()).chain(fragments) {
-        let (assignments, ignored) = parse(text, origin, prefix)?;
+        let (assignments, ignored) = parse(text, origin, notation)?;
         warnings.extend(ignored);
         asked.merge(assignments);
     }
+    // A spec spells them the same for all projects.
+    let escaped = Notation { strings: Strings::Escaped, ..notation.clone() };
+    let prefix = &notation.prefix;
     let single: Vec<_> =
         set.iter().map(|(symbol, value)| format!("{prefix}{symbol}={value}")).collect();
-    let (single, ignored) = parse(&single.join("\n"), "config.set", prefix)?;
+    let (single, ignored) = parse(&single.join("\n"), SET, &escaped)?;
     warnings.extend(ignored);
     asked.merge(single);
     let is_own = |place: &Place| named.as_ref().is_some_and(|named| *place.origin == named.origin);
@@ -53,9 +56,9 @@ pub(crate) fn merge(
 pub(crate) fn parse(
     text: &str,
     origin: &str,
-    prefix: &Prefix,
+    notation: &Notation,
 ) -> Result<(Assignments, Vec<String>), EngineError> {
-    let reading = kbs_kconfig::parse(text, origin, prefix)
+    let reading = kbs_kconfig::parse(text, origin, notation)
         .map_err(|source| EngineError::Config { source })?;
     let mut warnings: Vec<_> = reading
         .ignored

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kbs_kconfig::Prefix;
+use kbs_kconfig::Notation;
 use kbs_plan::derivation::Derivation;
 use kbs_plan::id::{BuildKey, ContentKey};
 use kbs_plan::kconfig::Configurer;
@@ -50,8 +50,8 @@ pub(crate) struct Order {
     pub(crate) toolchain: Toolchain,
     /// The normalised configuration.
     pub(crate) config: Option<String>,
-    /// What its symbols begin with.
-    pub(crate) prefix: Prefix,
+    /// How it is written.
+    pub(crate) notation: Notation,
     /// Who normalised it.
     pub(crate) by: Configurer,
     /// The ref as asked.
@@ -157,16 +157,18 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
         kept: keepable.and_then(|keepable| keepable.keep(engine, order, &spec)),
         usage: usage.clone(),
     };
-    if let Some(Verdict { cause, text, step }) =
-        verdict::judge(outcome, &spec, &jail_usage, &tail.text())?
-    {
-        let failure = failed(cause, text, step, &tail);
-        return Ok(Made::Failed { failure, log: log.finish()?, phases });
-    }
-    let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
-    let Compared { notes, differences: config_differences } = compared::compare(order, &dirs.src);
+    let verdict = verdict::judge(outcome, &spec, &jail_usage, &tail.text())?;
+    let compared = dirs.as_ref().and_then(|dirs| compared::compare(order, &dirs.src));
+    // A build that failed may have been ended before there was one, or because of what it is.
+    let otherwise =
+        if verdict.is_some() { Compared::default } else { compared::nothing_to_compare };
+    let Compared { notes, differences: config_differences } = compared.unwrap_or_else(otherwise);
     tell_of_config(flight, order, &notes, (&mut log, log_b))?;
     let log = log.finish()?;
+    if let Some(Verdict { cause, text, step }) = verdict {
+        return Ok(Made::Failed { failure: failed(cause, text, step, &tail), log, phases });
+    }
+    let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
     let mut notes: Vec<_> = notes.into_iter().map(|(note, _)| note).collect();
     let (collected, took) = flight.phase("collect", "", || {
         collect::collect(dirs, &order.derivation.collect, &order.limits, engine.store.ingest()?)

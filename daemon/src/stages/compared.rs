@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use kbs_kconfig::{Assignments, Difference, Prefix, Value};
+use kbs_kconfig::{Assignments, Difference, Notation, Prefix, Value};
 use kbs_plan::kconfig::Configurer;
 use kbs_store::ConfigDifference;
 
@@ -28,21 +28,24 @@ pub(crate) fn kind(by: Configurer) -> &'static str {
     }
 }
 
-/// Compares the configuration of a build that is over with the one it was given.
-pub(crate) fn compare(order: &Order, src: &OwnedFd) -> Compared {
-    let Some(given) = &order.config else { return Compared::default() };
+/// Compares the configuration of a build that is over with the one it was given; `None` where it
+/// left none that can be read.
+pub(crate) fn compare(order: &Order, src: &OwnedFd) -> Option<Compared> {
+    let Some(given) = &order.config else { return Some(Compared::default()) };
     let subdir = order.derivation.subdir.as_deref().unwrap_or("");
-    let parse = |text: &str| parse(text, &order.prefix);
-    let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok();
-    let Some((given, after)) = parse(given).zip(after.as_deref().and_then(parse)) else {
-        let note = "the build left no readable .config to compare".to_owned();
-        return Compared { notes: vec![(note, None)], differences: Vec::new() };
-    };
-    told(&kbs_kconfig::diff(&given, &after), &order.prefix, order.by)
+    let after = src.try_clone().and_then(|src| collect::read_config(src, subdir)).ok()?;
+    let [given, after] = [given, &after].map(|text| parse(text, &order.notation));
+    Some(told(&kbs_kconfig::diff(&given?, &after?), &order.notation.prefix, order.by))
 }
 
-fn parse(text: &str, prefix: &Prefix) -> Option<Assignments> {
-    kbs_kconfig::parse(text, ".config", prefix).ok().map(|reading| reading.assignments)
+/// What is told where there is nothing to compare.
+pub(crate) fn nothing_to_compare() -> Compared {
+    let note = "the build left no readable .config to compare".to_owned();
+    Compared { notes: vec![(note, None)], differences: Vec::new() }
+}
+
+fn parse(text: &str, notation: &Notation) -> Option<Assignments> {
+    kbs_kconfig::parse(text, ".config", notation).ok().map(|reading| reading.assignments)
 }
 
 fn told(all: &[Difference], prefix: &Prefix, by: Configurer) -> Compared {
@@ -78,9 +81,9 @@ mod tests {
     use super::*;
 
     fn of(given: &str, built: &str, by: Configurer) -> Compared {
-        let prefix = Prefix::default();
-        let read = |text| parse(text, &prefix).unwrap();
-        told(&kbs_kconfig::diff(&read(given), &read(built)), &prefix, by)
+        let notation = Notation::default();
+        let read = |text| parse(text, &notation).unwrap();
+        told(&kbs_kconfig::diff(&read(given), &read(built)), &notation.prefix, by)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From a configuration as asked to the normalised one, by kbs itself or by the project's own tool.
 
-use kbs_kconfig::{Assignments, Definition, Prefix};
+use kbs_kconfig::{Assignments, Definition, Notation, Prefix};
 use kbs_plan::id::{ConfigHash, ConfigureKey};
 use kbs_plan::kconfig::Configurer;
 use kbs_plan::recipe::{ConfigureRules, Recipe};
@@ -23,8 +23,8 @@ pub(crate) struct Configured {
     pub(crate) text: String,
     /// Its hash.
     pub(crate) hash: ConfigHash,
-    /// What its symbols begin with.
-    pub(crate) prefix: Prefix,
+    /// How it is written.
+    pub(crate) notation: Notation,
     /// What normalising changed and the person should know.
     pub(crate) warnings: Vec<String>,
 }
@@ -38,9 +38,9 @@ pub(crate) fn configure(
     toolchain: &Toolchain,
     watch: &Watch,
 ) -> Result<Configured, Problem> {
-    let prefix = prefix(recipe)?;
+    let notation = notation(recipe)?;
     let Asked { assignments: asked, mut warnings, mut accept } =
-        asked::merge(engine, (recipe, rules), ask, pinned, &prefix)?;
+        asked::merge(engine, (recipe, rules), ask, pinned, &notation)?;
     let tool = Tool::of(engine, (recipe, rules), pinned, toolchain, watch)?;
     let key = tool.key(&asked);
     let remembered = || Ok::<_, Problem>(engine.store.configured(key)?);
@@ -50,7 +50,7 @@ pub(crate) fn configure(
         text = remembered()?;
         if text.is_none() {
             let fresh = watch.phase("configure", recipe.name.clone(), || {
-                tool.normalise(&asked, &prefix, watch)
+                tool.normalise(&asked, &notation, watch)
             })?;
             engine.store.remember_configured(key, fresh.as_bytes())?;
             text = Some(fresh.into_bytes());
@@ -62,28 +62,26 @@ pub(crate) fn configure(
             source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
         }
     })?;
-    let normalised = asked::parse(&text, ".config", &prefix)?.0;
+    let normalised = asked::parse(&text, ".config", &notation)?.0;
     accept.extend(ask.accept_drift.iter().cloned());
     let comparison = Comparison {
         asked: &asked,
         normalised: &normalised,
         accept: &accept,
         version: &pinned.version,
-        prefix: &prefix,
+        prefix: &notation.prefix,
         definitions: &|| tool.definitions(engine),
     };
     warnings.extend(drift::judge(rules, &comparison)?);
-    Ok(Configured { hash: ConfigHash::of(text.as_bytes()), text, prefix, warnings })
+    Ok(Configured { hash: ConfigHash::of(text.as_bytes()), text, notation, warnings })
 }
 
-/// What the symbols of the project begin with in a configuration.
-pub(crate) fn prefix(recipe: &Recipe) -> Result<Prefix, EngineError> {
-    match &recipe.kconfig {
-        Some(rules) => {
-            Prefix::new(rules.prefix.as_str()).map_err(|source| EngineError::Symbol { source })
-        }
-        None => Ok(Prefix::default()),
-    }
+/// How configurations of the project are written.
+pub(crate) fn notation(recipe: &Recipe) -> Result<Notation, EngineError> {
+    let Some(rules) = &recipe.kconfig else { return Ok(Notation::default()) };
+    let prefix =
+        Prefix::new(rules.prefix.as_str()).map_err(|source| EngineError::Symbol { source })?;
+    Ok(Notation { prefix, strings: super::kconfig::dialect(rules).strings })
 }
 
 /// What normalises.
@@ -125,12 +123,12 @@ impl<'a> Tool<'a> {
     fn normalise(
         &self,
         asked: &Assignments,
-        prefix: &Prefix,
+        notation: &Notation,
         watch: &Watch,
     ) -> Result<String, Problem> {
         match self {
-            Self::Kbs(tree) => tree.normalise(asked, prefix),
-            Self::Project(tool) => tool.normalise(asked, prefix, watch),
+            Self::Kbs(tree) => tree.normalise(asked, notation),
+            Self::Project(tool) => tool.normalise(asked, notation, watch),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kbs_kconfig::Place;
 use kbs_plan::kconfig::{KconfigRules, KconfigShell};
 use kbs_plan::recipe::ConfigureRules;
 use kbs_plan::spec::Spec;
@@ -31,6 +32,8 @@ pub(crate) struct Handed {
     pub(crate) files: Vec<KconfigFile>,
     /// All that the spec asks for, as a configuration; not normalised.
     pub(crate) config: String,
+    /// Where each of its lines was written.
+    pub(crate) places: Vec<Place>,
     /// What commands printed that the files ask for.
     pub(crate) answers: BTreeMap<String, String>,
 }
@@ -47,10 +50,10 @@ pub(crate) fn hand(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Handed
     };
     let (project, resolved) = sync::resolve(engine, &spec.source, &recipe.name, &spec.rev, watch)?;
     let pinned = pin::pin(engine, &project.name, resolved.commit, &recipe, watch)?;
-    let prefix = configure::prefix(&recipe)?;
+    let notation = configure::notation(&recipe)?;
     let (none, ask) = (ConfigureRules::default(), spec.config.clone().unwrap_or_default());
     let configure = recipe.configure.as_ref().unwrap_or(&none);
-    let asked = asked::merge(engine, (&recipe, configure), &ask, &pinned, &prefix)?;
+    let asked = asked::merge(engine, (&recipe, configure), &ask, &pinned, &notation)?;
     for warning in asked.warnings {
         watch.notice("ignored", warning);
     }
@@ -79,5 +82,6 @@ pub(crate) fn hand(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Handed
         files,
         answers: kconfig.answers().clone(),
         config: asked.assignments.to_text(),
+        places: asked.assignments.iter().filter_map(|one| one.place.clone()).collect(),
     })
 }

@@ -50,6 +50,21 @@ pub(crate) fn resolve(
     })
 }
 
+/// Whether an image is known without importing one; not whether it is still here.
+pub(crate) fn is_known(
+    engine: &Engine,
+    ask: &ToolchainAsk,
+    recipe: &str,
+    rules: &ToolchainRules,
+) -> Result<bool, Problem> {
+    let name = match &ask.image {
+        ImageAsk::Named(_) => return Ok(true),
+        ImageAsk::Host => host_name(recipe, rules),
+        ImageAsk::Path(path) => path_note(Path::new(path))?,
+    };
+    Ok(engine.store.image_name(&name)?.is_some())
+}
+
 /// Looks at some files of an image that a jail is about to use, and refuses one that is damaged. It
 /// stays as it is: others may be using it.
 pub(crate) fn inspect(engine: &Engine, toolchain: &Toolchain) -> Result<(), Problem> {
@@ -121,6 +136,13 @@ pub(crate) fn public_names(engine: &Engine) -> Result<Vec<(String, String)>, Pro
 }
 
 /// The snapshot of this host for a recipe: made once, then pinned until its name is removed.
+/// The name of the snapshot of this host that a recipe wants.
+fn host_name(recipe: &str, rules: &ToolchainRules) -> String {
+    let ToolchainRules { programs, optional_programs, optional_packages } = rules;
+    let wanted = format!("{programs:?} {optional_programs:?} {optional_packages:?}");
+    format!("host.{recipe}.{}", &BlobId::of(wanted.as_bytes()).hex()[..8])
+}
+
 fn host(
     engine: &Engine,
     recipe: &str,
@@ -128,8 +150,7 @@ fn host(
     watch: &Watch,
 ) -> Result<ImageDigest, Problem> {
     let ToolchainRules { programs, optional_programs, optional_packages } = rules;
-    let wanted = format!("{programs:?} {optional_programs:?} {optional_packages:?}");
-    let name = format!("host.{recipe}.{}", &BlobId::of(wanted.as_bytes()).hex()[..8]);
+    let name = host_name(recipe, rules);
     let known = |engine: &Engine| match engine.store.image_name(&name) {
         Ok(Some(digest)) => digest.parse().ok().filter(|digest| is_here(engine, digest, watch)),
         _ => None,
@@ -177,13 +198,9 @@ fn packages_changed_since(engine: &Engine, name: &str) -> bool {
     status.is_ok_and(|status| status.mtime() > taken_unix_s)
 }
 
-/// An image at a path, imported again only when the file has changed.
-fn path_image(engine: &Engine, path: &Path, watch: &Watch) -> Result<ImageDigest, Problem> {
+/// The note of what was imported from a path, as it is there now.
+fn path_note(path: &Path) -> Result<String, Problem> {
     let marker = if path.is_dir() { path.join("index.json") } else { path.to_owned() };
-    let host = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| EngineError::Host { action, path, source }
-    };
     let stat = std::fs::metadata(&marker).map_err(|error| EngineError::NotFound {
         text: format!("cannot read the toolchain image {}: {error}", path.display()),
         help: Some("name an OCI layout directory or an archive, relative to the spec".to_owned()),
@@ -196,7 +213,16 @@ fn path_image(engine: &Engine, path: &Path, watch: &Watch) -> Result<ImageDigest
         stat.mtime(),
         stat.mtime_nsec()
     );
-    let note = format!("@{}", BlobId::of(what.as_bytes()).hex());
+    Ok(format!("@{}", BlobId::of(what.as_bytes()).hex()))
+}
+
+/// An image at a path, imported again only when the file has changed.
+fn path_image(engine: &Engine, path: &Path, watch: &Watch) -> Result<ImageDigest, Problem> {
+    let host = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| EngineError::Host { action, path, source }
+    };
+    let note = path_note(path)?;
     let _guard = engine.importing.hold(&note);
     if let Some(digest) = engine.store.image_name(&note)? {
         let digest: ImageDigest = digest.parse()?;

@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kbs_kconfig::{
-    Assignments, Definition, Dialect, FILE_MAX_B, FileFault, Files, HeaderOff, Kconfig, NoShell,
-    Prefix, Shell,
-};
+use kbs_kconfig::{Assignments, Definition, Dialect, HeaderOff, Kconfig, NoShell, Notation, Shell};
 use kbs_plan::id::ConfigureKey;
 use kbs_plan::kconfig::{DialectName, HeaderOffName, KconfigRules, KconfigShell};
 use kbs_plan::recipe::Recipe;
-use kbs_source::{CommitId, Item, ItemKind, Mirror, Selection};
+use kbs_source::{CommitId, Selection};
 use serde::Serialize;
 
+use super::commit_files::CommitFiles;
 use super::image::Toolchain;
 use super::kconfig_shell::{JailShell, SurroundingInputs, Surroundings};
 use super::{configure, pin};
@@ -101,7 +99,7 @@ impl<'a> KconfigTree<'a> {
         if let Some(kconfig) = known.get(self.key) {
             return Ok(kconfig);
         }
-        let prefix = configure::prefix(self.recipe)?;
+        let prefix = configure::notation(self.recipe)?.prefix;
         let kconfig = Arc::new(self.read()?.with_prefix(prefix));
         let text_b = self.texts(&kconfig)?.iter().map(|file| file.text.len()).sum();
         known.put(self.key, Arc::clone(&kconfig), text_b);
@@ -130,13 +128,13 @@ impl<'a> KconfigTree<'a> {
     pub(crate) fn normalise(
         &self,
         asked: &Assignments,
-        prefix: &Prefix,
+        notation: &Notation,
     ) -> Result<String, Problem> {
         let kconfig = self.load()?;
         let mut configuration = kconfig.evaluate();
         // What cannot be set shows as drift, whoever normalises.
         configuration.load(&asked.to_text());
-        Ok(kbs_kconfig::canonical(&configuration.to_dotconfig(), prefix)
+        Ok(kbs_kconfig::canonical(&configuration.to_dotconfig(), notation)
             .map_err(|source| EngineError::Config { source })?)
     }
 
@@ -176,7 +174,8 @@ impl<'a> KconfigTree<'a> {
     }
 }
 
-fn dialect(rules: &KconfigRules) -> Dialect {
+/// The tool whose rules hold.
+pub(super) fn dialect(rules: &KconfigRules) -> Dialect {
     let dialect = match rules.dialect {
         DialectName::Conf => Dialect::CONF,
         DialectName::UBoot => Dialect::U_BOOT,
@@ -209,68 +208,4 @@ struct TreeInputs<'a> {
 struct Inputs {
     kconfig: String,
     asked: String,
-}
-
-/// Selected files of a commit, as seen from the directory that commands run in.
-struct CommitFiles<'a> {
-    mirror: &'a Mirror,
-    items: &'a [Item],
-    dir: Option<&'a str>,
-    generated: &'a BTreeMap<String, String>,
-}
-
-impl CommitFiles<'_> {
-    fn whole(&self, path: &str) -> String {
-        match self.dir {
-            Some(dir) if path.is_empty() => dir.to_owned(),
-            Some(dir) => format!("{dir}/{path}"),
-            None => path.to_owned(),
-        }
-    }
-
-    fn item(&self, path: &str) -> Option<&ItemKind> {
-        let at = self.items.binary_search_by(|item| item.path.as_str().cmp(path)).ok()?;
-        Some(&self.items[at].kind)
-    }
-
-    fn find(&self, path: &str) -> Result<Option<Vec<u8>>, Problem> {
-        if let Some(text) = self.generated.get(path) {
-            return Ok(Some(text.clone().into_bytes()));
-        }
-        let path = self.whole(path);
-        if let Some(ItemKind::File { oid, .. }) = self.item(&path) {
-            let size_b = self.mirror.size_b(*oid)?;
-            if size_b > FILE_MAX_B as u64 {
-                let text = format!("{path} has {size_b} bytes, more than any Kconfig file");
-                return Err(EngineError::Request { text, help: None }.into());
-            }
-            return Ok(Some(self.mirror.read(*oid)?));
-        }
-        let parts = path.match_indices('/').map(|(at, _)| &path[..at]).chain([path.as_str()]);
-        for part in parts {
-            if let Some(ItemKind::Symlink { .. }) = self.item(part) {
-                let text = format!("{part} is a symbolic link, which kbs does not follow here");
-                return Err(EngineError::Request { text, help: None }.into());
-            }
-        }
-        Ok(None)
-    }
-}
-
-impl Files for CommitFiles<'_> {
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FileFault> {
-        Ok(self.find(path)?)
-    }
-
-    fn names(&self, dir: &str) -> Result<Vec<String>, FileFault> {
-        let first = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
-        let below = |dir: &str| if dir.is_empty() { String::new() } else { format!("{dir}/") };
-        let (made, kept) = (below(dir), below(&self.whole(dir)));
-        let start = self.items.partition_point(|item| item.path.as_str() < kept.as_str());
-        let kept =
-            self.items[start..].iter().map_while(|item| item.path.as_str().strip_prefix(&kept));
-        let made = self.generated.keys().filter_map(|path| path.strip_prefix(&made));
-        let names: BTreeSet<String> = kept.chain(made).map(first).collect();
-        Ok(names.into_iter().collect())
-    }
 }

@@ -4,6 +4,7 @@ mod asked;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod collect;
+mod commit_files;
 mod compared;
 pub(crate) mod configure;
 pub(crate) mod drift;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kbs_kconfig::{Assignments, Prefix};
+use kbs_kconfig::{Assignments, Notation};
 use kbs_plan::derivation::SANDBOX_CONTRACT;
 use kbs_plan::id::ConfigureKey;
 use kbs_plan::recipe::{ConfigureRules, Recipe};
@@ -75,7 +75,7 @@ impl<'a> OwnTool<'a> {
     pub(crate) fn normalise(
         &self,
         asked: &Assignments,
-        prefix: &Prefix,
+        notation: &Notation,
         watch: &Watch,
     ) -> Result<String, Problem> {
         let Self { engine, recipe, rules, toolchain, selection, marks: _ } = self;
@@ -119,7 +119,7 @@ impl<'a> OwnTool<'a> {
         let relative = work_dir.strip_prefix(contract::SRC).unwrap_or("").trim_start_matches('/');
         let text = collect::read_config(dirs.src, relative)
             .map_err(|source| EngineError::NoConfiguration { project: project(), source })?;
-        Ok(kbs_kconfig::canonical(&text, prefix)
+        Ok(kbs_kconfig::canonical(&text, notation)
             .map_err(|source| EngineError::Config { source })?)
     }
 }

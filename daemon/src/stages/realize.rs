@@ -52,6 +52,12 @@ pub(crate) struct Planned {
     recipe: kbs_plan::recipe::Recipe,
 }
 
+/// Whether the image that an output would be of has never been here.
+pub(crate) fn is_surely_absent(engine: &Engine, spec: &Spec) -> Result<bool, Problem> {
+    let recipe = spec.resolve_recipe()?;
+    Ok(!image::is_known(engine, &spec.toolchain, &recipe.name, &recipe.toolchain)?)
+}
+
 /// Makes every choice; builds nothing but what it takes to know the configuration.
 pub(crate) fn plan(engine: &Engine, spec: &Spec, watch: &Watch) -> Result<Planned, Problem> {
     let recipe = spec.resolve_recipe()?;
@@ -97,7 +103,7 @@ pub(crate) fn order(
         selection,
         toolchain,
         by: recipe.configurer(),
-        prefix: config.as_ref().map(|config| config.prefix.clone()).unwrap_or_default(),
+        notation: config.as_ref().map(|config| config.notation.clone()).unwrap_or_default(),
         warnings: config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default(),
         config: config.map(|config| config.text),
         asked_ref: spec.rev.clone(),

@@ -9,7 +9,7 @@ use crate::ids::{ChoiceId, ExprId, NodeId, SymbolId};
 use crate::kconfig::Kconfig;
 use crate::number::{base, is_settable, number};
 use crate::spot::Span;
-use crate::tree::{Item, Kind, Node, Property, Tree};
+use crate::tree::{Item, Kind, Node, Property, Retyped, Tree};
 
 /// Looks at every entry.
 pub(super) struct Checks<'a> {
@@ -28,6 +28,7 @@ impl<'a> Checks<'a> {
     }
 
     pub(super) fn run(&mut self) {
+        self.types();
         for index in 0..self.tree.nodes.len() {
             let id = NodeId::at(index);
             let node = self.tree.node(id);
@@ -37,6 +38,15 @@ impl<'a> Checks<'a> {
                 Item::Choice(choice) => self.choice(id, node, choice),
                 Item::Menu | Item::Comment | Item::If => {}
             }
+        }
+    }
+
+    /// Notes the lines that contradict an earlier type.
+    fn types(&mut self) {
+        let tree = self.tree;
+        for Retyped { symbol, kinds, span } in &tree.retyped {
+            let what = FlawKind::TwoTypes { kinds: kinds.map(Kind::word) };
+            self.add(*span, self.name(*symbol), what);
         }
     }
 

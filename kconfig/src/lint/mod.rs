@@ -38,6 +38,11 @@ pub enum FlawKind {
     },
     /// A symbol without a type.
     NoType,
+    /// A line that gives a symbol another type than an earlier one.
+    TwoTypes {
+        /// The earlier type, and that of the line.
+        kinds: [&'static str; 2],
+    },
     /// A default that is no value of the symbol's type.
     DefaultType {
         /// The default.
@@ -104,6 +109,7 @@ impl FlawKind {
             Self::Undefined { .. } => "undefined",
             Self::SelectsNothing { .. } => "selects-nothing",
             Self::NoType => "no-type",
+            Self::TwoTypes { .. } => "two-types",
             Self::DefaultType { .. } => "default-type",
             Self::DefaultRange { .. } => "default-range",
             Self::DefaultUnused { .. } => "default-unused",

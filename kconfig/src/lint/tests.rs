@@ -59,6 +59,15 @@ fn prompts_that_nothing_can_show_are_told_with_the_reason() {
 }
 
 #[test]
+fn a_symbol_has_one_type() {
+    let text = "config A\n bool \"A\"\nconfig A\n def_bool y\nconfig B\n int \"B\"\nconfig B\n \
+                string \"B\"\nconfig C\n bool\n tristate \"C\"\n";
+    assert_eq!(flaws(text), ["8 two-types B", "11 two-types C"]);
+    let found = kconfig(text, Dialect::CONF).lint();
+    assert_eq!(found[0].what, FlawKind::TwoTypes { kinds: ["int", "string"] });
+}
+
+#[test]
 fn defaults_have_to_be_possible() {
     let text = "config A\n bool \"A\"\n default y\n default n if B\nconfig B\n bool \"B\"\n \
                 default maybe\nconfig I\n int \"I\"\n range 1 10\n range 20 30 if A\n default 40\n\

@@ -1,14 +1,13 @@
 //! `kbs config diff`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use kbs_plan::error::Class;
 
 use super::load;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{ConfigText, TreeArgs};
+use crate::kconfig::TreeArgs;
 use crate::render::{explain, explain_json};
 use crate::ui::{Format, Ui};
 
@@ -17,13 +16,12 @@ use crate::ui::{Format, Ui};
 /// Lists the symbols that a person decided in either one and that differ; with --all, also those
 /// that follow. Exits with 1 where there are any.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config diff [OPTIONS] <SPEC|FILE> <FILE>")]
 pub(super) struct DiffArgs {
-    /// A configuration, or `-` for stdin
-    #[arg(value_name = "A", value_hint = clap::ValueHint::FilePath)]
-    before: PathBuf,
-    /// Another one
-    #[arg(value_name = "B", value_hint = clap::ValueHint::FilePath)]
-    after: PathBuf,
+    /// Two configurations (`-` is stdin); with a spec, one will do, and is compared with the spec's
+    #[arg(value_name = "FILE", num_args = 1..=3, required = true)]
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub(super) operands: Vec<String>,
     /// List what follows from other symbols, too
     #[arg(short, long)]
     all: bool,
@@ -36,15 +34,19 @@ pub(super) struct DiffArgs {
 /// # Errors
 /// What cannot be read.
 pub(super) fn run(args: &DiffArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let DiffArgs { before, after, all, tree } = args;
-    if [before, after].iter().all(|path| *path == Path::new("-")) {
+    let DiffArgs { operands, all, tree } = args;
+    let (before, after) = match operands.as_slice() {
+        [before, after] => (Some(before), after),
+        [after] if tree.spec().is_some() => (None, after),
+        _ => return Err(CliError::new(Class::User, "there is nothing to compare it with")),
+    };
+    if after == "-" && before.is_some_and(|before| before == "-") {
         return Err(CliError::new(Class::User, "cannot read both configurations from stdin"));
     }
     let kconfig = tree.load()?;
-    let [before, after] = [before, after].map(|path| {
-        let config = ConfigText::read(path)?;
+    let [before, after] = [before, Some(after)].map(|path| {
         let mut configuration = kconfig.evaluate();
-        load(&mut configuration, Some(&config));
+        load(&mut configuration, tree.config(path)?.as_ref());
         Ok::<_, CliError>(configuration)
     });
     let (before, after) = (before?, after?);

@@ -80,7 +80,11 @@ impl<'c> Losses<'c> {
     pub(super) fn json(&self) -> Vec<Value> {
         self.lines
             .iter()
-            .map(|loss| explain_json::dropped(&loss.dropped, &loss.suggestions))
+            .map(|loss| {
+                let mut dropped = explain_json::dropped(&loss.dropped, &loss.suggestions);
+                dropped["place"] = self.config.map(|config| config.place(loss.dropped.line)).into();
+                dropped
+            })
             .collect()
     }
 
@@ -92,6 +96,8 @@ impl<'c> Losses<'c> {
         let Loss { dropped, suggestions, obstacles } = loss;
         let Dropped { line, symbol, asked, got, why } = dropped;
         let place = self.config.map(|config| config.place(*line)).unwrap_or_default();
+        let beside =
+            |line: &usize| self.config.map(|config| config.beside(*line)).unwrap_or_default();
         let asked = asked.as_deref().unwrap_or_default();
         let set = format!("{place}: {symbol}={asked}");
         let got = match got.as_deref() {
@@ -103,7 +109,7 @@ impl<'c> Losses<'c> {
             DroppedWhy::Unreadable => format!("{place} is no assignment: {symbol}"),
             DroppedWhy::Unknown => format!("{set}: the project defines no such symbol"),
             DroppedWhy::Value(kind) => format!("{set}: that is no value of a {kind}{got}"),
-            DroppedWhy::SetAgain { line } => format!("{set}: line {line} sets it again{got}"),
+            DroppedWhy::SetAgain { line } => format!("{set}: {} sets it again{got}", beside(line)),
             DroppedWhy::Derived => format!("{set}: nobody is asked for it{got}"),
             DroppedWhy::Hidden => {
                 format!("{set}: it is not visible{got}: {}", obstacles.join(", and "))
@@ -114,7 +120,7 @@ impl<'c> Losses<'c> {
                 format!("{set}: that is not in the range {low} to {high}{got}")
             }
             DroppedWhy::OtherMember { chosen, line: Some(line) } => {
-                format!("{set}: line {line} sets {chosen} of the same choice")
+                format!("{set}: {} sets {chosen} of the same choice", beside(line))
             }
             DroppedWhy::OtherMember { chosen, line: None } => {
                 format!("{set}: its choice has {chosen}")

@@ -1,7 +1,5 @@
 //! `kbs config explain`.
 
-use std::path::PathBuf;
-
 use kbs_kconfig::Configuration;
 use serde_json::json;
 
@@ -17,13 +15,12 @@ use crate::ui::{Format, Ui};
 ///
 /// With SYMBOL=VALUE, also what setting it would change. Nothing is written.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config explain [OPTIONS] [SPEC] <SYMBOL[=VALUE]> [FILE]")]
 pub(super) struct ExplainArgs {
-    /// The symbol, and perhaps a value that it might have
-    #[arg(value_name = "SYMBOL[=VALUE]")]
-    symbol: String,
-    /// A configuration, or `-` for stdin
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: Option<PathBuf>,
+    /// The symbol, and perhaps a value that it might have; perhaps a spec before it, and a
+    /// configuration behind it (`-` is stdin)
+    #[arg(value_name = "SYMBOL[=VALUE]", num_args = 1..=3, required = true)]
+    pub(super) operands: Vec<String>,
     /// Print the help text of the symbol, too
     #[arg(long)]
     with_help: bool,
@@ -36,14 +33,14 @@ pub(super) struct ExplainArgs {
 /// # Errors
 /// What cannot be read, that there is no such symbol, or no such value of it.
 pub(super) fn run(args: &ExplainArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let ExplainArgs { symbol, file, with_help, tree } = args;
+    let ExplainArgs { operands, with_help, tree } = args;
     let kconfig = tree.load()?;
-    let config = tree.config(file.as_ref())?;
+    let config = tree.config(operands.get(1))?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
-    let (symbol, value) = match symbol.split_once('=') {
+    let (symbol, value) = match operands[0].split_once('=') {
         Some((symbol, value)) => (kconfig.bare(symbol), Some(value)),
-        None => (kconfig.bare(symbol), None),
+        None => (kconfig.bare(&operands[0]), None),
     };
     tell(&configuration, (symbol, value), (config.as_ref(), *with_help), ui)
 }
@@ -61,6 +58,10 @@ fn tell(
         .map_err(|error| told(configuration, &error))?;
     if ui.format == Format::Json {
         let mut answer = explain_json::explanation(&seen);
+        let line = seen.asked.as_ref().and_then(|asked| asked.line);
+        if let Some((config, line)) = config.zip(line) {
+            answer["asked"]["place"] = config.place(line).into();
+        }
         if let Some(consequences) = consequences {
             let changes: Vec<_> = consequences.changes.iter().map(explain_json::change).collect();
             answer["if_set"] = json!({ "to": value, "becomes": consequences.after.value,
@@ -69,11 +70,8 @@ fn tell(
         ui.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let text = match config {
-        Some(config) if !config.has_lines => explain::explained(&seen, &|_| config.name.clone()),
-        config => explain::explanation(&seen, config.map_or("", |config| &config.name)),
-    };
-    ui.data(&text)?;
+    let place = |line| config.map(|config| config.place(line)).unwrap_or_default();
+    ui.data(&explain::explanation(&seen, &place))?;
     if let Some(help) = seen.help.as_ref().filter(|_| with_help) {
         ui.data(&format!("\n{}", crate::render::screen::plain(help)))?;
     }

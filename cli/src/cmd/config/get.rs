@@ -1,7 +1,5 @@
 //! `kbs config get`.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use super::{load, unknown};
@@ -13,13 +11,11 @@ use crate::ui::{Format, Ui};
 
 /// Print the value of a symbol
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config get [OPTIONS] [SPEC] <SYMBOL> [FILE]")]
 pub(super) struct GetArgs {
-    /// The symbol
-    #[arg(value_name = "SYMBOL")]
-    symbol: String,
-    /// A configuration, or `-` for stdin
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: Option<PathBuf>,
+    /// The symbol; perhaps a spec before it, and a configuration behind it (`-` is stdin)
+    #[arg(value_name = "SYMBOL", num_args = 1..=3, required = true)]
+    pub(super) operands: Vec<String>,
     #[command(flatten)]
     pub(super) tree: TreeArgs,
 }
@@ -29,12 +25,12 @@ pub(super) struct GetArgs {
 /// # Errors
 /// What cannot be read, or that there is no such symbol.
 pub(super) fn run(args: &GetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let GetArgs { symbol, file, tree } = args;
+    let GetArgs { operands, tree } = args;
     let kconfig = tree.load()?;
-    let config = tree.config(file.as_ref())?;
+    let config = tree.config(operands.get(1))?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
-    let symbol = kconfig.bare(symbol);
+    let symbol = kconfig.bare(&operands[0]);
     let value = configuration.value(symbol).ok_or_else(|| unknown(&configuration, symbol))?;
     match ui.format {
         Format::Text => ui.data(&plain(&value))?,

@@ -1,7 +1,6 @@
 //! `kbs config lint`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use kbs_kconfig::{Flaw, FlawKind};
 
@@ -20,10 +19,11 @@ use crate::ui::{Format, Ui};
 /// symbols whose dependencies a select overrules there are told. Exits with 1 where there is a
 /// mistake.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config lint [OPTIONS] [SPEC] [FILE]")]
 pub(super) struct LintArgs {
-    /// A configuration, or `-` for stdin
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: Option<PathBuf>,
+    /// A spec, a configuration (`-` is stdin), or both
+    #[arg(value_name = "FILE", num_args = 0..=2, value_hint = clap::ValueHint::FilePath)]
+    pub(super) operands: Vec<String>,
     /// List what is defined nowhere or never shown, too
     #[arg(short, long)]
     all: bool,
@@ -36,9 +36,9 @@ pub(super) struct LintArgs {
 /// # Errors
 /// What cannot be read.
 pub(super) fn run(args: &LintArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let LintArgs { file, all, tree } = args;
+    let LintArgs { operands, all, tree } = args;
     let kconfig = tree.load()?;
-    let config = tree.config(file.as_ref())?;
+    let config = tree.config(operands.first())?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     for note in kconfig.notes() {
@@ -82,6 +82,9 @@ fn said(flaw: &Flaw) -> String {
             format!("{subject} selects {target}, which is defined nowhere")
         }
         FlawKind::NoType => format!("{subject} has no type"),
+        FlawKind::TwoTypes { kinds: [first, then] } => {
+            format!("{subject} is of type {then} here and of type {first} before")
+        }
         FlawKind::DefaultType { value, kind } => {
             format!("{subject} has the default {value}, which is no {kind}")
         }

@@ -21,9 +21,10 @@ use crate::ui::Ui;
 /// Work on configurations of a source tree: normalise, change, explain and compare them
 ///
 /// Reads the Kconfig files of a tree by the rules of the project's own tool. Talks to no daemon,
-/// unless they are those of a spec's commit (--spec) or of a source's (--project). FILE is a
-/// .config, a defconfig or a few lines of one, `-` is stdin; without FILE everything has its
-/// default, or what the spec asks for. Symbols may be written with their prefix or without.
+/// unless they are those of a spec's commit or of a source's (--project). FILE is a .config, a
+/// defconfig or a few lines of one, `-` is stdin; a name that ends in `.toml` is that of a spec,
+/// wherever it stands. Without FILE everything has its default, or what the spec asks for. Symbols
+/// may be written with their prefix or without.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -43,6 +44,31 @@ enum ConfigCommand {
 }
 
 impl ConfigArgs {
+    /// Decides which of the operands is a spec.
+    ///
+    /// # Errors
+    /// Operands that make no sense together, or with the options.
+    pub(crate) fn settle(&mut self) -> Result<(), CliError> {
+        match &mut self.command {
+            ConfigCommand::Normalise(normalise::NormaliseArgs { common: args })
+            | ConfigCommand::Min(normalise::MinArgs { common: args }) => {
+                settle(&mut args.tree, &mut args.operands, &[], 1)
+            }
+            ConfigCommand::Set(args) => {
+                settle(&mut args.tree, &mut args.operands, &["SYMBOL=VALUE"], usize::MAX)
+            }
+            ConfigCommand::Get(args) => settle(&mut args.tree, &mut args.operands, &["SYMBOL"], 2),
+            ConfigCommand::Explain(args) => {
+                settle(&mut args.tree, &mut args.operands, &["SYMBOL"], 2)
+            }
+            ConfigCommand::Diff(args) => settle(&mut args.tree, &mut args.operands, &["FILE"], 2),
+            ConfigCommand::Search(args) => {
+                settle(&mut args.tree, &mut args.words, &["WORD"], usize::MAX)
+            }
+            ConfigCommand::Lint(args) => settle(&mut args.tree, &mut args.operands, &[], 1),
+        }
+    }
+
     /// Whether a daemon has to be asked for the Kconfig files.
     pub(crate) fn asks_a_daemon(&self) -> bool {
         self.command.tree().asks_a_daemon()
@@ -53,7 +79,7 @@ impl ConfigArgs {
     /// # Errors
     /// A wrong spec, or what the daemon answered.
     pub(crate) async fn fetch(&self, session: &mut Session<'_>) -> Result<(), CliError> {
-        self.command.tree().fetch(session).await
+        self.command.tree().fetch(session).await.map(drop)
     }
 }
 
@@ -87,6 +113,22 @@ pub(crate) fn run(args: ConfigArgs, ui: &mut Ui) -> Result<Exit, CliError> {
         ConfigCommand::Search(args) => search::run(&args, ui),
         ConfigCommand::Lint(args) => lint::run(&args, ui),
     }
+}
+
+/// Takes the spec out of `operands`; of what is left, the first have to be there and are `needed`.
+fn settle(
+    tree: &mut TreeArgs,
+    operands: &mut Vec<String>,
+    needed: &[&str],
+    most: usize,
+) -> Result<(), CliError> {
+    tree.take_spec_of(operands)?;
+    let wrong = match (needed.get(operands.len()), operands.get(most)) {
+        (Some(missing), _) => format!("{missing} is missing"),
+        (None, Some(more)) => format!("`{more}` is one too many"),
+        (None, None) => return Ok(()),
+    };
+    Err(CliError::new(Class::User, wrong))
 }
 
 /// Loads what a person wrote.

@@ -15,6 +15,7 @@ use crate::ui::{Format, Ui};
 ///
 /// Lines that came to nothing are told on stderr, with the reason and what they may have meant.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config normalise [OPTIONS] [SPEC] [FILE]")]
 pub(super) struct NormaliseArgs {
     #[command(flatten)]
     pub(super) common: WriteArgs,
@@ -22,6 +23,7 @@ pub(super) struct NormaliseArgs {
 
 /// Print only the lines that do not follow by themselves, as savedefconfig does
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config min [OPTIONS] [SPEC] [FILE]")]
 pub(super) struct MinArgs {
     #[command(flatten)]
     pub(super) common: WriteArgs,
@@ -29,9 +31,9 @@ pub(super) struct MinArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct WriteArgs {
-    /// A configuration, or `-` for stdin
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: Option<PathBuf>,
+    /// A spec, a configuration (`-` is stdin), or both
+    #[arg(value_name = "FILE", num_args = 0..=2, value_hint = clap::ValueHint::FilePath)]
+    pub(super) operands: Vec<String>,
     /// Write it here instead of to stdout
     #[arg(short, long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
@@ -63,9 +65,9 @@ enum Form {
 }
 
 fn write(args: &WriteArgs, form: Form, ui: &mut Ui) -> Result<Exit, CliError> {
-    let WriteArgs { file, output, tree } = args;
+    let WriteArgs { operands, output, tree } = args;
     let kconfig = tree.load()?;
-    let config = tree.config(file.as_ref())?;
+    let config = tree.config(operands.first())?;
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     let text = match form {

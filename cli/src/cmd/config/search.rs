@@ -1,7 +1,5 @@
 //! `kbs config search`.
 
-use std::path::PathBuf;
-
 use kbs_kconfig::{FoundIn, Tristate};
 
 use super::load;
@@ -16,13 +14,14 @@ use crate::ui::{Format, Ui};
 ///
 /// Best first. The values are those of FILE.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config search [OPTIONS] [SPEC] <WORD>...")]
 pub(super) struct SearchArgs {
-    /// Words, all of which have to be found
+    /// Words, all of which have to be found; perhaps a spec before them
     #[arg(value_name = "WORD", required = true)]
-    words: Vec<String>,
+    pub(super) words: Vec<String>,
     /// Take the values from this configuration; `-` is stdin
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: Option<PathBuf>,
+    file: Option<String>,
     /// Show at most this many
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     max: usize,

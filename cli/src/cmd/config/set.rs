@@ -10,26 +10,26 @@ use super::dropped::Losses;
 use super::{load, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::kconfig::{TreeArgs, write_config};
+use crate::kconfig::{Home, TreeArgs, write_config};
 use crate::render::{explain, explain_json};
 use crate::ui::{Format, Ui};
 
 /// Set symbols in a configuration, and write it back
 ///
 /// Everything or nothing: where a symbol does not come to have its value, nothing is written and
-/// the reason is told. What changes with it is told on stderr.
+/// the reason is told. What changes with it is told on stderr. For a spec, it is written where the
+/// spec has its configuration, as `kbs menuconfig` does; with a FILE behind the spec, to that.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "kbs config set [OPTIONS] <SPEC|FILE> <SYMBOL=VALUE>...")]
 pub(super) struct SetArgs {
-    /// A configuration, made where there is none; `-` reads stdin and writes to stdout
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: PathBuf,
-    /// Symbols with their values: `y`, `m`, `n`, a number or a text without quotes
-    #[arg(value_name = "SYMBOL=VALUE", required = true)]
-    settings: Vec<String>,
+    /// A configuration, made where there is none (`-` reads stdin and writes to stdout), or a spec;
+    /// then symbols with their values: `y`, `m`, `n`, a number or a text without quotes
+    #[arg(value_name = "SYMBOL=VALUE", num_args = 1.., required = true)]
+    pub(super) operands: Vec<String>,
     /// Write it here instead; `-` is stdout
     #[arg(short, long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
-    /// Write only the lines that do not follow by themselves
+    /// Write only the lines that do not follow by themselves; a spec is as short as it was anyway
     #[arg(long)]
     minimal: bool,
     #[command(flatten)]
@@ -41,11 +41,18 @@ pub(super) struct SetArgs {
 /// # Errors
 /// What cannot be read, set or written.
 pub(super) fn run(args: &SetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let SetArgs { file, settings, output, minimal, tree } = args;
+    let SetArgs { operands, output, minimal, tree } = args;
+    let (file, settings) = match operands.split_first() {
+        Some((first, rest)) if tree.spec().is_none() || !first.contains('=') => (Some(first), rest),
+        _ => (None, operands.as_slice()),
+    };
+    if settings.is_empty() {
+        return Err(CliError::new(Class::User, "SYMBOL=VALUE is missing"));
+    }
     let settings = settings.iter().map(|text| split(text)).collect::<Result<Vec<_>, _>>()?;
     let kconfig = tree.load()?;
-    let is_new = file != Path::new("-") && !file.exists();
-    let config = tree.config(Some(file).filter(|_| !is_new))?;
+    let is_new = file.is_some_and(|file| file != "-" && !Path::new(file).exists());
+    let config = if is_new { None } else { tree.config(file)? };
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     Losses::of(&configuration, config.as_ref()).warn(ui);
@@ -59,10 +66,18 @@ pub(super) fn run(args: &SetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
             return Err(refused(&seen, value));
         }
     }
-    let text = if *minimal { configuration.to_minimal() } else { configuration.to_dotconfig() };
+    let home = match (file, tree.spec(), &config) {
+        (None, Some(spec), Some(asked)) => Some(Home::of_spec(spec, asked)?),
+        _ => None,
+    };
+    let text = match &home {
+        Some(home) if output.is_none() => home.text_at(&home.path, &configuration, &kconfig),
+        _ if *minimal => configuration.to_minimal(),
+        _ => configuration.to_dotconfig(),
+    };
     let changes = before.changes_to(&configuration);
-    let target = output.as_deref().unwrap_or(file);
-    let target = Some(target).filter(|path| *path != Path::new("-"));
+    let own = home.as_ref().map(|home| home.path.as_path()).or(file.map(Path::new));
+    let target = output.as_deref().or(own).filter(|path| *path != Path::new("-"));
     if let Some(path) = target {
         write_config(path, &text)?;
     }

@@ -13,10 +13,12 @@ use ratatui::style::Style;
 
 pub(crate) use theme::Theme;
 
+use super::event::Build;
 use super::state::{Mode, State};
 use crate::render::screen::plain;
 use layout::Areas;
 use theme::Role;
+use wrap::cells;
 
 /// Where and how to draw.
 struct Canvas<'b> {
@@ -89,6 +91,14 @@ fn title(state: &State<'_>, areas: &Areas, canvas: &mut Canvas<'_>) {
         kbs_kconfig::Listing::Shown => "",
     };
     canvas.line(areas.path, 0, &format!(" {way}{all}"), Role::Heading);
+    let build = match state.looked_up.build {
+        Some(Build::Cached) => " build cached ",
+        Some(Build::Open) => " would be built ",
+        None => return,
+    };
+    let width = u16::try_from(cells(build)).unwrap_or(u16::MAX).min(areas.path.width);
+    let x = areas.path.right() - width;
+    canvas.line(Rect { x, width, ..areas.path }, 0, build, Role::Notice);
 }
 
 /// What is to be known now, and what the keys do.

@@ -149,7 +149,7 @@ fn why(state: &State<'_>, id: EntryId) -> String {
     }
     let explained = |symbol: &str| {
         let seen = state.now.explain(symbol);
-        seen.map(|seen| explanation(&seen, &state.label)).unwrap_or_default()
+        seen.map(|seen| explanation(&seen, &|line| state.read.place(line))).unwrap_or_default()
     };
     let chosen = setting.selected.and_then(|selected| state.kconfig.entry(selected).symbol);
     let mut text = match (entry.symbol, chosen) {
