@@ -179,7 +179,11 @@ impl Daemon {
                 {
                     return Ok(Some(daemon));
                 }
-                Self::at(&dir.join(SOCKET_NAME)).await
+                match Self::at(&dir.join(SOCKET_NAME)).await {
+                    // A connection that ends before it is one is that of a daemon that leaves.
+                    Err(ConnectError::Refused { source, .. }) if !is_forbidden(&source) => Ok(None),
+                    found => found,
+                }
             }
         }
     }
@@ -203,10 +207,16 @@ impl Daemon {
 }
 
 fn is_nobody(error: &(dyn std::error::Error + 'static)) -> bool {
+    use ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    is_of(error, &[NotFound, NotADirectory, ConnectionRefused])
+}
+
+fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
+    is_of(error, &[ErrorKind::PermissionDenied])
+}
+
+fn is_of(error: &(dyn std::error::Error + 'static), kinds: &[ErrorKind]) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref::<std::io::Error>())
-        .any(|error| {
-            use ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
-            matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused)
-        })
+        .any(|error| kinds.contains(&error.kind()))
 }

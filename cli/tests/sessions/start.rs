@@ -15,6 +15,19 @@ fn a_stale_socket_is_as_good_as_none() {
 }
 
 #[test]
+fn a_daemon_that_leaves_while_it_is_asked_is_as_good_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let leaving = UnixListener::bind(dir.path().join("kbsd.sock")).unwrap();
+    let leaves = std::thread::spawn(move || drop(leaving.accept().unwrap()));
+    let shown = run(kbs(&["daemon", "status", "--state"]).arg(dir.path()));
+    leaves.join().unwrap();
+    assert_eq!(shown.status, Some(3));
+    // It may have gone after it was found, too.
+    let told = ["error: no daemon is running\n", "error: the daemon went away before"];
+    assert!(told.iter().any(|told| shown.stderr.starts_with(told)), "{}", shown.stderr);
+}
+
+#[test]
 fn a_named_socket_is_used_and_nothing_is_started() {
     let fake = Fake::start(Script::default());
     let socket = fake.dir.path().join("kbsd.sock");
