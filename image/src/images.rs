@@ -32,6 +32,7 @@ pub struct Images {
 
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImageInfo {
     /// Its name.
     pub digest: ImageDigest,
@@ -56,6 +57,45 @@ pub struct ImageInfo {
     pub programs: Vec<String>,
     /// When it was imported, in seconds since 1970.
     pub created_unix_s: u64,
+}
+
+/// The content of `image.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    /// The digest of `image`, written as compactly as can be.
+    sum: Digest,
+    image: ImageInfo,
+}
+
+impl ImageInfo {
+    /// The content of `image.json`.
+    pub(crate) fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let record = Record { sum: self.sum()?, image: self.clone() };
+        serde_json::to_vec_pretty(&record)
+    }
+
+    /// The image that `image.json` speaks of. Those of older versions have no sum.
+    fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let Ok(Record { sum, image }) = serde_json::from_slice(bytes) else {
+            return serde_json::from_slice(bytes).map_err(|error| error.to_string());
+        };
+        let found = image.sum().map_err(|error| error.to_string())?;
+        if found == sum { Ok(image) } else { Err("it does not have its sum".to_owned()) }
+    }
+
+    fn sum(&self) -> serde_json::Result<Digest> {
+        serde_json::to_vec(self).map(|bytes| Digest::of(&bytes))
+    }
+}
+
+/// What is wrong with the documents of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsound {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
 }
 
 /// The images on disk could not be read or changed.
@@ -118,16 +158,39 @@ impl Images {
     ///
     /// The files are not looked at: that is [`Self::verify`].
     pub fn get(&self, digest: &ImageDigest) -> Option<ImageInfo> {
+        self.check(digest).ok()
+    }
+
+    /// What is known of an image, or why that cannot be believed.
+    ///
+    /// # Errors
+    /// [`Unsound`], also where there is no such image.
+    pub fn check(&self, digest: &ImageDigest) -> Result<ImageInfo, Unsound> {
         let dir = self.dir.join(digest.dir_name());
-        let info: ImageInfo = serde_json::from_slice(&fs::read(dir.join(INFO)).ok()?).ok()?;
-        let manifest = fs::read(dir.join(MANIFEST)).ok()?;
-        let parsed: Manifest = serde_json::from_slice(&manifest).ok()?;
-        let config = fs::read(dir.join(CONFIG)).ok()?;
-        let sound = info.digest == *digest
-            && Digest::of(&manifest) == *digest
-            && Digest::of(&config) == parsed.config.digest
-            && dir.join(ROOTFS).symlink_metadata().ok()?.is_dir();
-        sound.then_some(info)
+        let unsound = |name: &str, problem: String| Unsound { path: dir.join(name), problem };
+        let read = |name: &str| {
+            fs::read(dir.join(name))
+                .map_err(|error| unsound(name, format!("it cannot be read: {error}")))
+        };
+        let is = |name: &str, found: &Digest, wanted: &Digest| {
+            if found == wanted {
+                Ok(())
+            } else {
+                Err(unsound(name, format!("its digest is {found} and should be {wanted}")))
+            }
+        };
+        let info = ImageInfo::decode(&read(INFO)?).map_err(|problem| unsound(INFO, problem))?;
+        is(INFO, &info.digest, digest)?;
+        let manifest = read(MANIFEST)?;
+        is(MANIFEST, &Digest::of(&manifest), digest)?;
+        let manifest: Manifest = serde_json::from_slice(&manifest)
+            .map_err(|error| unsound(MANIFEST, error.to_string()))?;
+        is(CONFIG, &Digest::of(&read(CONFIG)?), &manifest.config.digest)?;
+        match dir.join(ROOTFS).symlink_metadata() {
+            Ok(found) if found.is_dir() => Ok(info),
+            Ok(_) => Err(unsound(ROOTFS, "it is not a directory".to_owned())),
+            Err(error) => Err(unsound(ROOTFS, format!("it cannot be looked at: {error}"))),
+        }
     }
 
     /// The root file system of an image, under the conditions of [`Self::get`].
@@ -141,6 +204,14 @@ impl Images {
     /// # Errors
     /// [`ImagesError::Disk`]; a directory that does not exist holds no images.
     pub fn list(&self) -> Result<Vec<ImageInfo>, ImagesError> {
+        Ok(self.digests()?.iter().filter_map(|digest| self.get(digest)).collect())
+    }
+
+    /// Every image that is there, sound or not, in order.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn digests(&self) -> Result<Vec<ImageDigest>, ImagesError> {
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(|source| self.disk(source))?,
@@ -148,10 +219,9 @@ impl Images {
         let mut found = Vec::new();
         for entry in entries {
             let name = entry.map_err(|source| self.disk(source))?.file_name();
-            let digest = name.to_str().and_then(Digest::of_dir_name);
-            found.extend(digest.and_then(|digest| self.get(&digest)));
+            found.extend(name.to_str().and_then(Digest::of_dir_name));
         }
-        found.sort_unstable_by_key(|info| info.digest);
+        found.sort_unstable();
         Ok(found)
     }
 

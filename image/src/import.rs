@@ -276,7 +276,7 @@ impl Session<'_> {
         fs::rename(self.staging.path().join(ROOTFS), ready.join(ROOTFS))?;
         fs::write(ready.join(MANIFEST), manifest)?;
         fs::write(ready.join(CONFIG), config)?;
-        fs::write(ready.join(INFO), serde_json::to_vec_pretty(info)?)?;
+        fs::write(ready.join(INFO), info.encode()?)?;
         // One call for everything: a sync of each file takes minutes where this takes seconds.
         rustix::fs::syncfs(File::open(&ready)?)?;
 

@@ -19,6 +19,6 @@ pub use archive::UnpackError;
 pub use bundle::BundleError;
 pub use digest::{Digest, DigestError, ImageDigest};
 pub use host::{HostError, HostRequest};
-pub use images::{ImageInfo, Images, ImagesError};
+pub use images::{ImageInfo, Images, ImagesError, Unsound};
 pub use import::{Import, ImportError};
 pub use request::{Limits, Progress};

@@ -142,6 +142,14 @@ fn a_damaged_image_is_found_and_made_again() {
 }
 
 #[test]
+fn damaged_documents_of_an_image_are_found_and_it_is_made_again() {
+    for name in ["image.json", "manifest.json", "config.json"] {
+        let file = |lab: &Lab, _: &Delivered| only_entry(&lab.state().join("images")).join(name);
+        damage_and_repair(file, "sha256:");
+    }
+}
+
+#[test]
 fn damaged_metadata_is_found_and_the_output_built_again() {
     let meta = |lab: &Lab, output: &Delivered| {
         lab.state().join("meta").join(format!("{}.json", &output.key["key:".len()..]))

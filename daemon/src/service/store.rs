@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use kbs_image::Unsound;
 use kbs_plan::id::BuildKey;
 use kbs_proto::pb;
 use kbs_proto::pb::store_server::Store;
@@ -232,13 +233,41 @@ fn verify(
     repair: Repair,
     watch: &Watch,
 ) -> Result<Verified, Problem> {
-    let verified = engine.store.verify(scope, repair, &mut |seen| {
+    let mut verified = engine.store.verify(scope, repair, &mut |seen| {
         let Verified { things, files, read_b, .. } = *seen;
         watch.glimpse(Happening::Verifying { things, files, read_b });
         !watch.is_withdrawn()
     })?;
     watch.check()?;
+    verify_images(engine, repair, &mut verified.findings)?;
     Ok(verified)
+}
+
+/// Compares what says what images are; their files were compared with everybody else's.
+fn verify_images(
+    engine: &Engine,
+    repair: Repair,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Problem> {
+    for digest in engine.images.digests()? {
+        let Err(Unsound { path, problem }) = engine.images.check(&digest) else { continue };
+        let thing = Thing::Image(*digest.as_bytes());
+        let what = thing.to_string();
+        // Collected meanwhile, or told already.
+        let is_there = path.parent().is_some_and(Path::exists);
+        if !is_there || findings.iter().any(|finding| finding.what == what) {
+            continue;
+        }
+        let done = match repair {
+            Repair::No => "",
+            Repair::Yes => match engine.store.discard(&[Item::Thing(thing, Vec::new())])? {
+                0 => "in use, and left",
+                _ => "forgotten",
+            },
+        };
+        findings.push(Finding { what, path: Some(path), problem, done });
+    }
+    Ok(())
 }
 
 fn verified(verified: Verified) -> impl Iterator<Item = pb::VerifyEvent> + Send {

@@ -329,6 +329,30 @@ fn a_damaged_image_is_not_there_and_is_replaced() {
 }
 
 #[test]
+fn no_bit_of_what_is_said_of_an_image_can_flip_unseen() {
+    let place = Place::new();
+    let info = place.archive(&tar(&plain())).unwrap();
+    let dir = place.rootfs(&info).parent().unwrap().to_owned();
+    for name in ["image.json", "manifest.json", "config.json"] {
+        let path = dir.join(name);
+        let whole = fs::read(&path).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, flipped).unwrap();
+            let unsound = place.images.check(&info.digest).unwrap_err();
+            assert_eq!(unsound.path, path, "bit {bit}: {}", unsound.problem);
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(place.images.check(&info.digest), Ok(info.clone()));
+
+    // As older versions wrote it.
+    fs::write(dir.join("image.json"), serde_json::to_vec(&info).unwrap()).unwrap();
+    assert_eq!(place.images.get(&info.digest), Some(info));
+}
+
+#[test]
 fn a_removed_image_is_gone() {
     let place = Place::new();
     let info = place.archive(&tar(&plain())).unwrap();
