@@ -370,16 +370,11 @@ fn take(
     now_unix_s: u64,
     tell: Listener<'_>,
 ) -> Result<(Taken, Vec<Lease>), Problem> {
-    let going = decisions.iter().filter(|decision| decision.reason.goes());
-    let going: Vec<_> = going.map(|decision| &decision.candidate).collect();
-    let (all, mut done) = (going.len(), 0);
+    let going = || decisions.iter().filter(|it| it.reason.goes()).map(|it| &it.candidate);
+    let (all, mut done) = (going().count(), 0);
     let mut taken = Taken::default();
-    let mut of_store = Vec::new();
-    for candidate in going {
-        let Some(name) = kept_name(&candidate.item) else {
-            of_store.push(candidate);
-            continue;
-        };
+    for candidate in going() {
+        let Some(name) = kept_name(&candidate.item) else { continue };
         progress(tell, "remove", done, all)?;
         done += 1;
         if kept::remove(engine, name)? {
@@ -388,10 +383,13 @@ fn take(
     }
     // Trees that somebody has come to use, or that came themselves, stay with what they need.
     let needed = kept::hold_needs(engine)?;
-    for candidates in of_store.chunks(TOGETHER) {
+    // One part at a time: there may be a million.
+    let mut of_store = going().filter(|candidate| kept_name(&candidate.item).is_none()).peekable();
+    while of_store.peek().is_some() {
         progress(tell, "remove", done, all)?;
-        let mut items = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
+        let mut items = Vec::new();
+        for candidate in of_store.by_ref().take(TOGETHER) {
+            done += 1;
             if !is_used_since(engine, candidate)? {
                 items.push(candidate.item.clone());
             }
@@ -400,7 +398,6 @@ fn take(
         if taken.waiting.len() > WAITING_MAX {
             taken.give_back(engine)?;
         }
-        done += candidates.len();
     }
     Ok((taken, needed))
 }
