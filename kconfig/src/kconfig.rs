@@ -17,7 +17,7 @@ use crate::tree::Tree;
 
 /// Which engine this is. Raised whenever the same files and assignments may come to mean another
 /// configuration than before, so that nothing an older one decided is taken for this one's.
-pub const ENGINE: u32 = 1;
+pub const ENGINE: u32 = 2;
 
 /// A project's Kconfig files: every symbol, and what decides its value.
 #[derive(Debug)]
