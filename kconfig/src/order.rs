@@ -1,7 +1,7 @@
 //! In which order values can be decided, and what has to be decided again after a change.
 
 use crate::dialect::Tool;
-use crate::expr::{Expr, Mention, Relation, Tristate};
+use crate::expr::{Expr, Exprs, Mention, Relation, Tristate};
 use crate::ids::{ChoiceId, ExprId, SymbolId};
 use crate::load_error::LoadError;
 use crate::model::Model;
@@ -211,7 +211,9 @@ fn symbol_needs(collector: &mut Collector<'_>, model: &Model, tool: Tool, index:
         collector.symbol(by.value, soft);
         collector.expr(by.condition, soft, None);
     }
-    if !known.implied_by.is_empty() {
+    // kconfiglib sees that one definition which depends on nothing is enough.
+    let is_free = tool == Tool::Kconfiglib && known.direct.contains(&Exprs::yes());
+    if !known.implied_by.is_empty() && !is_free {
         known.direct.iter().for_each(|direct| collector.expr(*direct, soft, None));
     }
     for range in &known.ranges {

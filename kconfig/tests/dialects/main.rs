@@ -96,6 +96,15 @@ fn what_cannot_hold_closes_no_loop_of_conf() {
 }
 
 #[test]
+fn a_definition_that_depends_on_nothing_closes_no_loop_of_kconfiglib() {
+    let again = "config X\n\tbool\n\tdepends on X\n";
+    let text = format!("config A\n\tbool\n\timply X\nconfig X\n\tbool\n{again}");
+    assert!(load(Dialect::KCONFIGLIB, &text).is_ok());
+    let text = format!("config A\n\tbool\n\timply X\n{again}");
+    assert!(matches!(load(Dialect::KCONFIGLIB, &text), Err(LoadError::Loop { .. })));
+}
+
+#[test]
 fn what_follows_from_a_number_out_of_range_is_settled_by_the_oldest_tool_alone() {
     let text = "config N\n\tint \"n\"\n\trange 5 15\nconfig T\n\tstring\n\tdefault N\n";
     assert_eq!(config(Dialect::BUSYBOX, text, "CONFIG_N=5000"), "N=5 T=\"5\"");

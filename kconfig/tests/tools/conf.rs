@@ -42,16 +42,17 @@ impl Project {
 
     /// Runs `conf MODE` and returns the `.config` that it leaves.
     pub(crate) fn conf(&self, mode: &str, env: &[(&str, &str)], before: Option<&str>) -> String {
-        self.try_conf(mode, env, before)
+        self.try_conf(mode, env, before, 60)
             .unwrap_or_else(|said| panic!("{}: conf {mode}: {said}", self.name))
     }
 
-    /// The same; what `conf` said if it failed.
+    /// The same within some seconds; what `conf` said if it failed.
     fn try_conf(
         &self,
         mode: &str,
         env: &[(&str, &str)],
         before: Option<&str>,
+        patience_s: u32,
     ) -> Result<String, String> {
         let config = self.scratch.path().join("config");
         match before {
@@ -62,7 +63,7 @@ impl Project {
         std::fs::create_dir_all(scratch("include/config")).unwrap();
         // Old ones ask without end where they must ask and nobody answers.
         let output = Command::new("timeout")
-            .arg("20")
+            .arg(patience_s.to_string())
             .arg(self.root.join(self.conf))
             .args(mode.split(' '))
             .arg(self.kconfig)
@@ -96,9 +97,12 @@ impl Project {
     /// The header that `conf` writes, with its lines sorted: their order is that of a hash. None if
     /// it would rather ask, as it does where a number has no value.
     fn header(&self, config: &str, mode: &str) -> Option<Vec<String>> {
+        if config.lines().any(|line| line.ends_with('=')) {
+            return None;
+        }
         drop(std::fs::remove_dir_all(self.scratch.path().join("include")));
         // Some look only at the current directory for where things are to be put.
-        self.try_conf(mode, &[], Some(config)).ok()?;
+        self.try_conf(mode, &[], Some(config), 10).ok()?;
         let header = self.scratch.path().join("include/autoconf.h");
         let mut lines = sorted(&std::fs::read_to_string(header).unwrap());
         // The kernel's release, which old versions know without being told.
