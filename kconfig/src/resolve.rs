@@ -139,7 +139,7 @@ impl Resolver<'_> {
             },
         };
         state.written |= self.all_written();
-        state.written &= !symbol.hidden;
+        state.written &= !symbol.hidden && !symbol.transitional;
         state
     }
 
@@ -273,6 +273,9 @@ impl Resolver<'_> {
     }
 
     fn visible(&self, id: SymbolId) -> Tristate {
+        if self.kconfig.tree.symbols[id.index()].transitional {
+            return Yes;
+        }
         let known = &self.kconfig.model.symbols[id.index()];
         if let Some(choice) = known.choice {
             let members = &self.values.choice_states[choice.index()].members;
@@ -535,7 +538,7 @@ impl Resolver<'_> {
         } else {
             return text;
         };
-        // As it is spelled, since 6.7 and in what Debian has of 6.1.
+        // As it is spelled, as in 6.1.192; older ones spell it anew.
         if tool == Tool::Conf && vintage >= Vintage::V6 {
             return self.text(end).into();
         }

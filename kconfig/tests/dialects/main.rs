@@ -80,6 +80,31 @@ fn members_of_choices_keep_what_their_defaults_say() {
 }
 
 #[test]
+fn a_transitional_symbol_hands_its_value_on_and_is_not_written() {
+    let kinds = ["bool", "tristate", "string", "hex", "int"];
+    let pairs = kinds.map(|kind| {
+        format!(
+            "config NEW_{kind}\n\t{kind} \"new\"\n\tdefault OLD_{kind}\n\
+                 if NONE\nconfig OLD_{kind}\n\t{kind}\n\ttransitional\nendif\n"
+        )
+    });
+    let text = MODULES.to_owned() + &pairs.concat();
+    let given = "CONFIG_OLD_bool=y\nCONFIG_OLD_tristate=m\nCONFIG_OLD_string=\"a\"\n\
+                 CONFIG_OLD_hex=0x10\nCONFIG_OLD_int=7\n";
+    let handed = "NEW_bool=y NEW_tristate=m NEW_string=\"a\" NEW_hex=0x10 NEW_int=7";
+    assert_eq!(config(Dialect::CONF, &text, given), handed);
+    assert_eq!(minimal(Dialect::CONF, &text, given), handed);
+    let kconfig = load(Dialect::CONF, &text).unwrap();
+    let mut configuration = kconfig.evaluate();
+    configuration.load(given);
+    assert_eq!(configuration.review(given), []);
+    // What is said of the new one itself comes first.
+    let given = format!("{given}# CONFIG_NEW_bool is not set\nCONFIG_NEW_int=9\n");
+    let own = "# NEW_bool is not set NEW_tristate=m NEW_string=\"a\" NEW_hex=0x10 NEW_int=9";
+    assert_eq!(config(Dialect::CONF, &text, &given), own);
+}
+
+#[test]
 fn what_cannot_hold_closes_no_loop_of_conf() {
     // `conf` itself takes the first two, and others where they stand in a block around.
     for condition in ["X = m", "X != m", "Y = m && X", "!(Y != m) && !X"] {
