@@ -1,6 +1,7 @@
 //! Projects that C `conf` configures, each with the program built from its own sources.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -21,7 +22,12 @@ pub(crate) struct Project {
     /// All that `conf` and the commands of Kconfig files see.
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) scratch: tempfile::TempDir,
+    /// Variables by which `conf` has the answers to commands; none where it runs them.
+    pub(crate) answered: Vec<(&'static str, PathBuf)>,
 }
+
+/// Answers commands of `conf` from a file, in place of the C library.
+const POPEN: &str = include_str!("../../../xtask/src/bench/kconfig/popen.c");
 
 /// What is compared for a configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +44,24 @@ impl Project {
         let shell = Sh { dir: &self.root, env: &self.env };
         Kconfig::load(self.kconfig, &files, self.dialect, &self.env, &shell)
             .unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    /// Gives `conf` the answers that the commands of `kconfig` had, so that it need not run them
+    /// each time. It runs them once, to see that they are the same.
+    pub(crate) fn answer(&mut self, kconfig: &Kconfig) {
+        let asked = self.conf("--alldefconfig", &[], None);
+        let path = |name: &str| self.scratch.path().join(name);
+        let mut answers = String::new();
+        for (command, answer) in kconfig.answers() {
+            write!(answers, "{command}\0{answer}\0").unwrap();
+        }
+        std::fs::write(path("answers"), answers).unwrap();
+        std::fs::write(path("popen.c"), POPEN).unwrap();
+        let mut compiler = Command::new("gcc");
+        compiler.args(["-shared", "-fPIC", "popen.c", "-o", "popen.so"]);
+        assert!(compiler.current_dir(self.scratch.path()).status().expect("gcc runs").success());
+        self.answered = vec![("LD_PRELOAD", path("popen.so")), ("ANSWERS", path("answers"))];
+        assert_eq!(self.conf("--alldefconfig", &[], None), asked, "{}", self.name);
     }
 
     /// Runs `conf MODE` and returns the `.config` that it leaves.
@@ -70,6 +94,7 @@ impl Project {
             .current_dir(&self.root)
             .env_clear()
             .envs(&self.env)
+            .envs(self.answered.iter().cloned())
             .env("KCONFIG_CONFIG", &config)
             .env("KCONFIG_AUTOHEADER", scratch("include/autoconf.h"))
             .env("KCONFIG_AUTOCONFIG", scratch("include/config/auto.conf"))

@@ -58,13 +58,15 @@ pub(crate) fn linux(arch: &str) -> Option<Project> {
         conf: "scripts/kconfig/conf",
         dialect: Dialect::CONF,
         scratch: tempfile::tempdir().unwrap(),
+        answered: Vec::new(),
         root,
     })
 }
 
 fn compare(arch: &str) {
-    let Some(linux) = linux(arch) else { return };
+    let Some(mut linux) = linux(arch) else { return };
     let kconfig = linux.load();
+    linux.answer(&kconfig);
     let mut configuration = kconfig.evaluate();
     let mut cases = vec![("nothing".to_owned(), String::new())];
     for entry in std::fs::read_dir(linux.root.join(format!("arch/{arch}/configs"))).unwrap() {

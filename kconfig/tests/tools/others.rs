@@ -36,6 +36,7 @@ fn u_boot_is_configured_as_u_boot_configures_itself() {
         conf: "scripts/kconfig/conf",
         dialect: Dialect::U_BOOT,
         scratch: tempfile::tempdir().unwrap(),
+        answered: Vec::new(),
         root,
     };
     let mut cases = project.made(count("KBS_TEST_SEEDS", SEEDS));
@@ -72,6 +73,7 @@ fn seabios_is_configured_as_seabios_configures_itself() {
         conf: "out/scripts/kconfig/conf",
         dialect: Dialect::SEABIOS,
         scratch,
+        answered: Vec::new(),
         root,
     };
     let mut cases = vec![("nothing".to_owned(), String::new())];
