@@ -23,9 +23,11 @@
         default = pkgs.mkShell {
           inputsFrom = [ (packageOf pkgs) ];
           packages = [
+            pkgs.bison
             pkgs.cargo-deny
             pkgs.cargo-nextest
             pkgs.clippy
+            pkgs.flex
             pkgs.python3
             pkgs.rustfmt
             pkgs.strace

@@ -190,11 +190,46 @@ impl Exprs {
         }
     }
 
+    /// By node: the value that it has whatever symbols are, if `leaf` knows those of comparisons.
+    pub(crate) fn fixed(&self, leaf: impl Fn(&Expr) -> Option<Tristate>) -> Vec<Option<Tristate>> {
+        let mut fixed: Vec<Option<Tristate>> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let known = |all: &[ExprId], end: Tristate| -> Option<Vec<Tristate>> {
+                let all = all.iter().map(|operand| fixed[operand.index()]);
+                if all.clone().any(|operand| operand == Some(end)) {
+                    return Some(vec![end]);
+                }
+                all.collect()
+            };
+            let value = match node {
+                Expr::Constant(value) => Some(*value),
+                Expr::Not(inner) => fixed[inner.index()].map(Tristate::inverted),
+                Expr::And(all) => known(all, Tristate::No).and_then(|all| all.into_iter().min()),
+                Expr::Or(all) => known(all, Tristate::Yes).and_then(|all| all.into_iter().max()),
+                Expr::Compare(..) => leaf(node),
+                Expr::Module | Expr::Symbol(_) | Expr::Choice(_) => None,
+            };
+            fixed.push(value);
+        }
+        fixed
+    }
+
     /// Visits everything that `id` refers to.
     pub(crate) fn visit(&self, id: ExprId, visit: &mut impl FnMut(Mention)) {
+        self.visit_but(id, &[], visit);
+    }
+
+    /// The same, but for what only parts refer to that have the value in `fixed` whatever that is.
+    pub(crate) fn visit_but(
+        &self,
+        id: ExprId,
+        fixed: &[Option<Tristate>],
+        visit: &mut impl FnMut(Mention),
+    ) {
         let mut open = vec![id];
         while let Some(id) = open.pop() {
             match self.get(id) {
+                _ if fixed.get(id.index()).is_some_and(Option::is_some) => {}
                 Expr::Constant(_) => {}
                 Expr::Module => visit(Mention::Modules),
                 Expr::Symbol(symbol) => visit(Mention::Symbol(*symbol)),

@@ -1,7 +1,7 @@
 //! In which order values can be decided, and what has to be decided again after a change.
 
 use crate::dialect::Tool;
-use crate::expr::Mention;
+use crate::expr::{Expr, Exprs, Mention, Relation, Tristate};
 use crate::ids::{ChoiceId, ExprId, SymbolId};
 use crate::load_error::LoadError;
 use crate::model::Model;
@@ -106,6 +106,8 @@ fn narrow(index: usize) -> u32 {
 /// Collects what one unit needs.
 struct Collector<'a> {
     tree: &'a Tree,
+    /// By expression: its value, if no symbol can change it.
+    fixed: &'a [Option<Tristate>],
     list: Vec<Need>,
     modules: bool,
     /// By unit: the last one that listed it, so that nothing is listed twice.
@@ -135,7 +137,8 @@ impl Collector<'_> {
 
     fn expr(&mut self, id: ExprId, soft: bool, except: Option<ChoiceId>) {
         let tree = self.tree;
-        tree.exprs.visit(id, &mut |mention| match mention {
+        let fixed = self.fixed;
+        tree.exprs.visit_but(id, fixed, &mut |mention| match mention {
             Mention::Symbol(symbol) => self.symbol(symbol, soft),
             Mention::Choice(choice) if Some(choice) == except => {}
             Mention::Choice(choice) => self.choice(choice, soft),
@@ -144,10 +147,28 @@ impl Collector<'_> {
     }
 }
 
+/// What can be said of conditions without any value. Only `conf` drops what cannot change them.
+fn fixed(tree: &Tree, tool: Tool) -> Vec<Option<Tristate>> {
+    if tool == Tool::Kconfiglib {
+        return Vec::new();
+    }
+    // No bool is ever `m`.
+    tree.exprs.fixed(|part| match part {
+        Expr::Compare(relation @ (Relation::Equal | Relation::Unequal), left, right)
+            if *right == tree.constants.module && tree.symbols[left.index()].kind == Kind::Bool =>
+        {
+            Some(Tristate::from_bool(*relation == Relation::Unequal))
+        }
+        _ => None,
+    })
+}
+
 fn needs(tree: &Tree, model: &Model, tool: Tool) -> Vec<Vec<Need>> {
     let units = tree.symbols.len() + tree.choices.len();
     let listed = vec![u32::MAX; units];
-    let mut collector = Collector { tree, list: Vec::new(), modules: false, listed, current: 0 };
+    let fixed = fixed(tree, tool);
+    let mut collector =
+        Collector { tree, fixed: &fixed, list: Vec::new(), modules: false, listed, current: 0 };
     let mut all = Vec::with_capacity(units);
     let mut on_modules = Vec::with_capacity(units);
     for index in 0..units {
@@ -190,7 +211,9 @@ fn symbol_needs(collector: &mut Collector<'_>, model: &Model, tool: Tool, index:
         collector.symbol(by.value, soft);
         collector.expr(by.condition, soft, None);
     }
-    if !known.implied_by.is_empty() {
+    // kconfiglib sees that one definition which depends on nothing is enough.
+    let is_free = tool == Tool::Kconfiglib && known.direct.contains(&Exprs::yes());
+    if !known.implied_by.is_empty() && !is_free {
         known.direct.iter().for_each(|direct| collector.expr(*direct, soft, None));
     }
     for range in &known.ranges {

@@ -198,7 +198,12 @@ impl Configuration<'_> {
         }
         let mut value = resolver.default_logic(id);
         value = value.max(resolver.floor(id)).max(resolver.implied(id));
-        if resolver.effective_of(id) == Kind::Bool {
+        let kind = match self.kconfig.dialect.tool {
+            // A member of a choice remains a tristate there, whatever the mode and the modules.
+            Tool::Conf if known.choice.is_some() => symbol.kind,
+            _ => resolver.effective_of(id),
+        };
+        if kind == Kind::Bool {
             value = value.without_modules();
         }
         value.as_str().to_owned()

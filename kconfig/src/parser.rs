@@ -390,7 +390,12 @@ impl Parser<'_> {
             "default" => return self.default(entry, statement),
             "option" => return self.option(entry, statement),
             "modules" => self.set_modules(entry),
-            "transitional" => {}
+            "transitional" => {
+                if let (Tool::Conf, Item::Symbol(symbol)) = (self.tool, self.tree.node(entry).item)
+                {
+                    self.tree.symbols[symbol.index()].transitional = true;
+                }
+            }
             "optional" => {
                 if let Item::Choice(choice) = self.tree.node(entry).item {
                     self.tree.choices[choice.index()].optional = true;

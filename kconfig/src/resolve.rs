@@ -3,7 +3,7 @@
 use std::cmp::{max, min};
 use std::sync::Arc;
 
-use crate::dialect::{Tool, Vintage};
+use crate::dialect::{Dialect, Tool, Vintage};
 use crate::expr::{Expr, Exprs, Relation, Tristate};
 use crate::ids::{ChoiceId, ExprId, SymbolId};
 use crate::kconfig::Kconfig;
@@ -139,7 +139,7 @@ impl Resolver<'_> {
             },
         };
         state.written |= self.all_written();
-        state.written &= !symbol.hidden;
+        state.written &= !symbol.hidden && !symbol.transitional;
         state
     }
 
@@ -215,15 +215,15 @@ impl Resolver<'_> {
         if kind == Kind::Tristate && self.modules() == No { Kind::Bool } else { kind }
     }
 
-    /// The type that a symbol has at the moment.
+    /// The type that a symbol has at the moment: a tristate of which one is chosen is a bool.
     pub(crate) fn effective_of(&self, id: SymbolId) -> Kind {
-        let in_yes_mode = |choice: ChoiceId| self.values.choice_states[choice.index()].mode == Yes;
+        let known = &self.kconfig.model.symbols[id.index()];
+        let is_chosen_from = |choice: ChoiceId| match self.kconfig.dialect.tool {
+            Tool::Conf => self.values.states[id.index()].visible == Yes,
+            Tool::Kconfiglib => self.values.choice_states[choice.index()].mode == Yes,
+        };
         match self.effective(self.kconfig.tree.symbols[id.index()].kind) {
-            Kind::Tristate
-                if self.kconfig.model.symbols[id.index()].choice.is_some_and(in_yes_mode) =>
-            {
-                Kind::Bool
-            }
+            Kind::Tristate if known.choice.is_some_and(is_chosen_from) => Kind::Bool,
             kind => kind,
         }
     }
@@ -237,7 +237,18 @@ impl Resolver<'_> {
     /// The value that others imply for a symbol. For members of choices there is none.
     pub(crate) fn implied(&self, id: SymbolId) -> Tristate {
         let known = &self.kconfig.model.symbols[id.index()];
-        if known.choice.is_some() { No } else { self.strongest(&known.implied_by) }
+        if known.choice.is_some() {
+            return No;
+        }
+        let implied = self.strongest(&known.implied_by);
+        // To old ones it means nothing where the symbol may not be.
+        let Dialect { tool, vintage, .. } = self.kconfig.dialect;
+        let counts = tool == Tool::Kconfiglib || vintage >= Vintage::V6;
+        if implied == No || counts { implied } else { self.gated(implied, &known.direct) }
+    }
+
+    fn gated(&self, value: Tristate, direct: &[ExprId]) -> Tristate {
+        if self.direct_conf(direct) == No { No } else { value }
     }
 
     /// What a symbol depends on. A definition that depends on nothing says nothing beside others.
@@ -262,6 +273,9 @@ impl Resolver<'_> {
     }
 
     fn visible(&self, id: SymbolId) -> Tristate {
+        if self.kconfig.tree.symbols[id.index()].transitional {
+            return Yes;
+        }
         let known = &self.kconfig.model.symbols[id.index()];
         if let Some(choice) = known.choice {
             let members = &self.values.choice_states[choice.index()].members;
@@ -278,11 +292,14 @@ impl Resolver<'_> {
         let tool = self.kconfig.dialect.tool;
         let kind = |id: SymbolId| self.kconfig.tree.symbols[id.index()].kind;
         let vintage = self.kconfig.dialect.vintage;
-        let worded = tool == Tool::Conf && vintage < Vintage::V6;
         // The oldest compare as text, whatever it is.
         let numbers_count = tool == Tool::Kconfiglib || vintage >= Vintage::V4;
+        // The constants of old ones have no type.
+        let typed = vintage >= Vintage::V6 || tool == Tool::Kconfiglib;
+        let constants = self.kconfig.tree.constants;
+        let constants = [constants.yes, constants.module, constants.no];
         let as_number = |id: SymbolId| match kind(id) {
-            Kind::Bool | Kind::Tristate if worded => None,
+            Kind::Bool | Kind::Tristate if !typed && constants.contains(&id) => None,
             Kind::Bool | Kind::Tristate => Some(match self.text(id) {
                 "n" => 0,
                 "m" => 1,
@@ -294,13 +311,7 @@ impl Resolver<'_> {
         let numbers = if kind(left) == Kind::Text && kind(right) == Kind::Text || !numbers_count {
             None
         } else {
-            let (first, second) = (as_number(left), as_number(right));
-            let is_order = !matches!(relation, Relation::Equal | Relation::Unequal);
-            let has_word = kind(left).is_logic() || kind(right).is_logic();
-            if worded && is_order && has_word && first.is_some() != second.is_some() {
-                return No;
-            }
-            first.zip(second)
+            as_number(left).zip(as_number(right))
         };
         // For `conf`, a hex number makes both unsigned: what is negative is very large.
         let unsigned = tool == Tool::Conf && (kind(left) == Kind::Hex || kind(right) == Kind::Hex);
@@ -315,11 +326,23 @@ impl Resolver<'_> {
 
     /// The first default that holds, and how far it holds.
     pub(crate) fn default(&self, id: SymbolId) -> Option<(&Property<ExprId>, Tristate)> {
-        let defaults = &self.kconfig.model.symbols[id.index()].defaults;
-        defaults.iter().find_map(|default| {
+        let known = &self.kconfig.model.symbols[id.index()];
+        if known.choice.is_some_and(|choice| self.is_shut_out(id, choice)) {
+            return None;
+        }
+        known.defaults.iter().find_map(|default| {
             let holds = self.expr(default.condition);
             (holds != No).then_some((default, holds))
         })
+    }
+
+    /// Whether a member counts for nothing as its choice of tristates is no choice of one.
+    fn is_shut_out(&self, id: SymbolId, choice: ChoiceId) -> bool {
+        let kind = |kind: Kind| kind == Kind::Tristate;
+        self.kconfig.dialect.tool == Tool::Conf
+            && kind(self.kconfig.tree.choices[choice.index()].kind)
+            && !kind(self.kconfig.tree.symbols[id.index()].kind)
+            && self.values.choice_states[choice.index()].mode != Yes
     }
 
     /// What the defaults of a bool or tristate say.
@@ -386,13 +409,12 @@ impl Resolver<'_> {
             return State { value, visible, written: true, text: None };
         }
         let vintage = self.kconfig.dialect.vintage;
-        let kind = self.effective_of(id);
+        let kind = self.effective(self.kconfig.tree.symbols[id.index()].kind);
         let promoted =
             |value: Tristate| if kind == Kind::Bool { value.without_modules() } else { value };
         let floor = promoted(self.floor(id));
         let mut written = visible != No || floor != No;
-        // Old ones make no module of what is implied to be on.
-        let mut implied_on = false;
+        let implied = promoted(self.implied(id));
         let mut value = match self.values.wishes[id.index()] {
             Wish::Logic(wish) if visible != No => min(wish, visible),
             _ => {
@@ -400,22 +422,19 @@ impl Resolver<'_> {
                 let mut value =
                     default.map_or(No, |(default, holds)| min(self.expr(default.value), holds));
                 written |= value != No || vintage < Vintage::V4 && default.is_some();
-                let implied = promoted(self.implied(id));
-                let direct = || promoted(self.direct_conf(&known.direct));
-                if implied != No && vintage >= Vintage::V6 {
+                if implied != No {
                     written = true;
-                    value = min(max(value, implied), direct());
-                } else if implied != No {
-                    implied_on = implied == Yes;
-                    let implied = min(implied, direct());
-                    written |= implied != No;
                     value = max(value, implied);
+                    if vintage >= Vintage::V6 {
+                        value = min(value, promoted(self.direct_conf(&known.direct)));
+                    }
                 }
                 value
             }
         };
         value = promoted(max(value, floor));
-        if implied_on {
+        // Old ones make no module of what is implied to be on, whoever asks for it.
+        if implied == Yes && vintage < Vintage::V6 {
             value = value.without_modules();
         }
         State { value, visible, written, text: None }
@@ -470,7 +489,7 @@ impl Resolver<'_> {
                 }
                 None => "".into(),
             };
-            self.clamped(text, kind, range)
+            self.clamped(id, text, kind)
         });
         State { value: No, visible, written, text: Some(text) }
     }
@@ -478,7 +497,6 @@ impl Resolver<'_> {
     /// `conf` squeezes everything into the range, also what a person set. That a configuration
     /// must not set what is out of range it sees afterwards.
     fn number_conf(&self, id: SymbolId, kind: Kind, visible: Tristate) -> State {
-        let range = self.range(id, kind);
         let (text, written) = match &self.values.wishes[id.index()] {
             Wish::Text(text) if visible != No => (Arc::clone(text), true),
             _ => match self.default(id) {
@@ -486,7 +504,7 @@ impl Resolver<'_> {
                 None => ("".into(), visible != No),
             },
         };
-        State { value: No, visible, written, text: Some(self.clamped(text, kind, range)) }
+        State { value: No, visible, written, text: Some(self.clamped(id, text, kind)) }
     }
 
     /// Whether everything is written, whatever it is.
@@ -506,16 +524,25 @@ impl Resolver<'_> {
     }
 
     /// `text`, or the end of the range that it is beyond.
-    fn clamped(&self, text: Arc<str>, kind: Kind, range: Option<(i128, i128)>) -> Arc<str> {
-        let Some((low, high)) = range else { return text };
-        let number = leading(&text, base(kind), self.kconfig.dialect.tool);
-        let end = if number < low {
+    fn clamped(&self, id: SymbolId, text: Arc<str>, kind: Kind) -> Arc<str> {
+        let Some(range) = self.range_property(id) else { return text };
+        let Dialect { tool, vintage, .. } = self.kconfig.dialect;
+        let number = |text: &str| leading(text, base(kind), tool);
+        let ((low, high), value) = (range.value, number(&text));
+        // A number may be an end of its own range.
+        let end_of = |end: SymbolId| if end == id { value } else { number(self.text(end)) };
+        let end = if value < end_of(low) {
             low
-        } else if number > high {
+        } else if value > end_of(high) {
             high
         } else {
             return text;
         };
+        // As it is spelled, as in 6.1.192; older ones spell it anew.
+        if tool == Tool::Conf && vintage >= Vintage::V6 {
+            return self.text(end).into();
+        }
+        let end = number(self.text(end));
         match kind {
             Kind::Hex if end < 0 => format!("-{:#x}", -end).into(),
             Kind::Hex => format!("{end:#x}").into(),

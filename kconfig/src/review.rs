@@ -141,7 +141,8 @@ impl Configuration<'_> {
             let is_number = matches!(symbol.kind, Kind::Int | Kind::Hex);
             is_number && number(asked).is_some() && number(asked) == number(got)
         };
-        if asked == got && (is_there || symbol.kind.is_logic()) || is_there && same_number() {
+        let is_taken = is_there || symbol.kind.is_logic() || symbol.transitional;
+        if asked == got && is_taken || is_there && same_number() {
             return None;
         }
         let why = match last.get(line.name) {

@@ -51,6 +51,8 @@ pub(crate) struct Symbol {
     pub(crate) nodes: Vec<NodeId>,
     /// The value comes from the environment and is not written.
     pub(crate) hidden: bool,
+    /// `transitional`: takes what is set without asking anybody, and is not written.
+    pub(crate) transitional: bool,
 }
 
 /// A choice as it is named in files.
@@ -254,6 +256,7 @@ impl Tree {
             kind: Kind::Unknown,
             nodes: Vec::new(),
             hidden: false,
+            transitional: false,
         });
         id
     }

@@ -76,6 +76,10 @@ impl Configuration<'_> {
 
     /// Whether of several lines about a symbol the first one counts.
     fn first_counts(&self) -> bool {
+        self.is_oldest()
+    }
+
+    fn is_oldest(&self) -> bool {
         let dialect = self.kconfig.dialect;
         dialect.tool == Tool::Conf && dialect.vintage < Vintage::V3
     }
@@ -137,6 +141,7 @@ impl Configuration<'_> {
     ///
     /// `conf` does so after everything was decided and decides only these symbols again: what
     /// was derived from them stays as it is, and is different when the result is loaded again.
+    /// The oldest one asks for them, and each answer makes it decide everything again.
     fn forget_misfits(&mut self) {
         let units = &self.kconfig.order.units;
         let misfit = |unit: &Unit| match *unit {
@@ -151,6 +156,10 @@ impl Configuration<'_> {
             if let Unit::Symbol(id) = unit {
                 self.values.wishes[id.index()] = Wish::Open;
             }
+        }
+        if self.is_oldest() && !misfits.is_empty() {
+            self.decide_all();
+            return;
         }
         for unit in misfits {
             self.decide(unit);

@@ -36,7 +36,7 @@ let
     mkShell = derivationOf;
     writeTextDir = path: text: { inherit path text; };
   }
-  // lib.genAttrs [ "installShellFiles" "makeWrapper" "git" "cargo-deny" "cargo-nextest" "clippy" "python3" "rustfmt" "strace" ] tool;
+  // lib.genAttrs [ "installShellFiles" "makeWrapper" "git" "bison" "cargo-deny" "cargo-nextest" "clippy" "flex" "python3" "rustfmt" "strace" ] tool;
   nixpkgs = {
     inherit lib;
     legacyPackages = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: pkgs);

@@ -1,6 +1,7 @@
 //! Projects that C `conf` configures, each with the program built from its own sources.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -21,7 +22,12 @@ pub(crate) struct Project {
     /// All that `conf` and the commands of Kconfig files see.
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) scratch: tempfile::TempDir,
+    /// Variables by which `conf` has the answers to commands; none where it runs them.
+    pub(crate) answered: Vec<(&'static str, PathBuf)>,
 }
+
+/// Answers commands of `conf` from a file, in place of the C library.
+const POPEN: &str = include_str!("../../../xtask/src/bench/kconfig/popen.c");
 
 /// What is compared for a configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,18 +46,37 @@ impl Project {
             .unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
+    /// Gives `conf` the answers that the commands of `kconfig` had, so that it need not run them
+    /// each time. It runs them once, to see that they are the same.
+    pub(crate) fn answer(&mut self, kconfig: &Kconfig) {
+        let asked = self.conf("--alldefconfig", &[], None);
+        let path = |name: &str| self.scratch.path().join(name);
+        let mut answers = String::new();
+        for (command, answer) in kconfig.answers() {
+            write!(answers, "{command}\0{answer}\0").unwrap();
+        }
+        std::fs::write(path("answers"), answers).unwrap();
+        std::fs::write(path("popen.c"), POPEN).unwrap();
+        let mut compiler = Command::new("gcc");
+        compiler.args(["-shared", "-fPIC", "popen.c", "-o", "popen.so"]);
+        assert!(compiler.current_dir(self.scratch.path()).status().expect("gcc runs").success());
+        self.answered = vec![("LD_PRELOAD", path("popen.so")), ("ANSWERS", path("answers"))];
+        assert_eq!(self.conf("--alldefconfig", &[], None), asked, "{}", self.name);
+    }
+
     /// Runs `conf MODE` and returns the `.config` that it leaves.
     pub(crate) fn conf(&self, mode: &str, env: &[(&str, &str)], before: Option<&str>) -> String {
-        self.try_conf(mode, env, before)
+        self.try_conf(mode, env, before, 60)
             .unwrap_or_else(|said| panic!("{}: conf {mode}: {said}", self.name))
     }
 
-    /// The same; what `conf` said if it failed.
+    /// The same within some seconds; what `conf` said if it failed.
     fn try_conf(
         &self,
         mode: &str,
         env: &[(&str, &str)],
         before: Option<&str>,
+        patience_s: u32,
     ) -> Result<String, String> {
         let config = self.scratch.path().join("config");
         match before {
@@ -62,13 +87,14 @@ impl Project {
         std::fs::create_dir_all(scratch("include/config")).unwrap();
         // Old ones ask without end where they must ask and nobody answers.
         let output = Command::new("timeout")
-            .arg("20")
+            .arg(patience_s.to_string())
             .arg(self.root.join(self.conf))
             .args(mode.split(' '))
             .arg(self.kconfig)
             .current_dir(&self.root)
             .env_clear()
             .envs(&self.env)
+            .envs(self.answered.iter().cloned())
             .env("KCONFIG_CONFIG", &config)
             .env("KCONFIG_AUTOHEADER", scratch("include/autoconf.h"))
             .env("KCONFIG_AUTOCONFIG", scratch("include/config/auto.conf"))
@@ -96,9 +122,12 @@ impl Project {
     /// The header that `conf` writes, with its lines sorted: their order is that of a hash. None if
     /// it would rather ask, as it does where a number has no value.
     fn header(&self, config: &str, mode: &str) -> Option<Vec<String>> {
+        if config.lines().any(|line| line.ends_with('=')) {
+            return None;
+        }
         drop(std::fs::remove_dir_all(self.scratch.path().join("include")));
         // Some look only at the current directory for where things are to be put.
-        self.try_conf(mode, &[], Some(config)).ok()?;
+        self.try_conf(mode, &[], Some(config), 10).ok()?;
         let header = self.scratch.path().join("include/autoconf.h");
         let mut lines = sorted(&std::fs::read_to_string(header).unwrap());
         // The kernel's release, which old versions know without being told.

@@ -187,13 +187,14 @@ impl Grammar {
                     let visible = self.speech.visible && self.lots.once_in(3);
                     let number = self.known;
                     self.line(&format!("menu \"menu {number}\""));
-                    if self.lots.once_in(3) {
-                        let on = self.expr(0);
-                        self.line(&format!("\tdepends on {on}"));
-                    }
+                    // Old ones know no other order.
                     if visible {
                         let on = self.expr(0);
                         self.line(&format!("\tvisible if {on}"));
+                    }
+                    if self.lots.once_in(3) {
+                        let on = self.expr(0);
+                        self.line(&format!("\tdepends on {on}"));
                     }
                     if self.lots.below(10) > 0 {
                         self.block(depth + 1);
@@ -258,6 +259,10 @@ impl Grammar {
                 let condition = self.condition(3);
                 self.line(&format!("\tdefault {value}{condition}"));
             }
+        }
+        if !self.speech.late && sort == Sort::Int {
+            // busybox's `conf` asks for ever for a number that nothing suggests.
+            self.line("\tdefault 6");
         }
         if matches!(sort, Sort::Int | Sort::Hex) && self.lots.once_in(2) {
             self.range(sort);

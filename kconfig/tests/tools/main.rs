@@ -13,6 +13,7 @@ mod fuzzed;
 mod grammar;
 mod klipper;
 mod linux;
+mod loops;
 mod lottery;
 mod menu;
 mod others;
