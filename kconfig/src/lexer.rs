@@ -69,17 +69,21 @@ impl Lines {
     }
 
     /// Takes a help text: the lines that stand as far in as the first of them, or further.
-    pub(crate) fn help(&mut self) -> Help {
+    ///
+    /// For `conf` the line behind the word is always a part of it, even if it says something.
+    pub(crate) fn help(&mut self, tool: Tool) -> Help {
         let start = self.at;
         let mut least = None;
+        let mut is_next = tool == Tool::Conf;
         loop {
             let before = (self.at, self.number);
             let Some(line) = self.physical() else { break };
             let line = &self.text[line];
-            if line.trim().is_empty() {
+            let is_next = std::mem::take(&mut is_next);
+            let depth = indent(line);
+            if line.trim().is_empty() || is_next && depth == 0 {
                 continue;
             }
-            let depth = indent(line);
             if depth == 0 || depth < *least.get_or_insert(depth) {
                 (self.at, self.number) = before;
                 break;

@@ -208,7 +208,7 @@ impl Parser<'_> {
     fn help(&mut self, at: &Spot) -> Result<(), LoadError> {
         let Some(entry) = self.entry else { return Err(misplaced("help", at)) };
         if let Some(frame) = self.frames.last_mut() {
-            self.tree.node_mut(entry).help = Some(frame.lines.help());
+            self.tree.node_mut(entry).help = Some(frame.lines.help(self.tool));
         }
         Ok(())
     }

@@ -105,6 +105,19 @@ fn a_transitional_symbol_hands_its_value_on_and_is_not_written() {
 }
 
 #[test]
+fn an_empty_help_takes_the_next_line_of_conf() {
+    let entry = "config A\n\tbool \"a\"\n\thelp\n";
+    for dialect in [Dialect::CONF, Dialect::U_BOOT, Dialect::SEABIOS, Dialect::BUSYBOX] {
+        let text = format!("{entry}config B\n\tbool \"b\"\nconfig C\n\tbool \"c\"\n");
+        assert_eq!(config(dialect, &text, ""), "# A is not set # C is not set");
+        let text = format!("{entry}\nconfig B\n\tbool \"b\"\n");
+        assert_eq!(config(dialect, &text, ""), "# A is not set # B is not set");
+    }
+    let text = format!("{entry}config B\n\tbool \"b\"\n");
+    assert_eq!(config(Dialect::KCONFIGLIB, &text, ""), "# A is not set # B is not set");
+}
+
+#[test]
 fn what_cannot_hold_closes_no_loop_of_conf() {
     // `conf` itself takes the first two, and others where they stand in a block around.
     for condition in ["X = m", "X != m", "Y = m && X", "!(Y != m) && !X"] {

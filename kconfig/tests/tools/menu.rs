@@ -53,7 +53,7 @@ fn klippers_menu_is_what_its_own_tool_shows() {
 
 #[test]
 fn linuxs_menu_is_what_its_own_tool_shows() {
-    let Some(linux) = linux::linux("x86") else { return };
+    let Some(mut linux) = linux::linux("x86") else { return };
     let built = linux.root.join("scripts/kconfig");
     let program = linux.scratch.path().join("menu");
     let parts =
@@ -68,6 +68,7 @@ fn linuxs_menu_is_what_its_own_tool_shows() {
         .expect("gcc runs");
     assert!(status.success());
     let kconfig = linux.load();
+    linux.answer(&kconfig);
     let mut configuration = kconfig.evaluate();
     let defconfig = linux.root.join("arch/x86/configs/x86_64_defconfig");
     let mut texts = vec![std::fs::read_to_string(defconfig).unwrap()];
@@ -90,6 +91,7 @@ fn linuxs_menu_is_what_its_own_tool_shows() {
             .current_dir(&linux.root)
             .env_clear()
             .envs(&linux.env)
+            .envs(linux.answered.iter().cloned())
             .output()
             .unwrap();
         assert!(output.status.success());
