@@ -1,14 +1,19 @@
 //! What must hold for any text, for fuzzers and for what they found.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::configuration::Configuration;
-use crate::dialect::{Dialect, Strings};
+use crate::dialect::{Dialect, Strings, Tool};
 use crate::dotconfig::{canonical, parse};
 use crate::files::FileMap;
 use crate::kconfig::Kconfig;
+use crate::lexer::{Lexer, Lines};
+use crate::macros::Macros;
+use crate::names::Names;
 use crate::notation::Notation;
 use crate::shell::{Shell, ShellRefusal};
+use crate::spot::Spot;
 
 /// Parts of one input: the first Kconfig file, another one, a configuration.
 const SEPARATOR: char = '\x01';
@@ -42,6 +47,32 @@ fn load(bytes: &[u8]) -> Option<(Kconfig, String)> {
     let env = BTreeMap::from([("ENV".to_owned(), "b".to_owned())]);
     let kconfig = Kconfig::load("Kconfig", &files, dialect, &env, &Echo).ok()?;
     Some((kconfig, config))
+}
+
+/// Cuts lines into tokens, in the order of the text and within their lines, or says where that is
+/// impossible. Whether there are any.
+pub fn lexer(bytes: &[u8]) -> bool {
+    let text: Arc<str> = String::from_utf8_lossy(bytes).into();
+    let env = BTreeMap::from([("ENV".to_owned(), "b".to_owned())]);
+    let mut has_any = false;
+    for tool in [Tool::Conf, Tool::Kconfiglib] {
+        let (mut names, mut macros) = (Names::default(), Macros::new(tool, &env, &Echo));
+        let (mut lines, mut last) = (Lines::new(Arc::clone(&text)), 0);
+        while let Some(line) = lines.take() {
+            assert!(line.number > last, "line {} after {last}", line.number);
+            last = line.number;
+            let at = Spot { file: "Kconfig".into(), line: line.number, column: 1 };
+            let mut lexer = Lexer { tool, names: &mut names, macros: &mut macros, at };
+            let mut tokens = Vec::new();
+            // An error ends a line, not the text.
+            drop(lexer.tokens(line.text(), 0, &mut tokens));
+            assert!(tokens.is_sorted_by(|one, next| one.column < next.column));
+            let width = line.text().len();
+            assert!(tokens.iter().all(|token| (1..=width).contains(&(token.column as usize))));
+            has_any |= !tokens.is_empty();
+        }
+    }
+    has_any
 }
 
 /// Reads Kconfig files: they are a project or an error. Whether they are a project.
@@ -124,8 +155,12 @@ mod tests {
     use super::*;
 
     type Target = fn(&[u8]) -> bool;
-    const TARGETS: [(&str, Target); 3] =
-        [("kconfig_files", files), ("kconfig_evaluate", evaluate), ("kconfig_config", config)];
+    const TARGETS: [(&str, Target); 4] = [
+        ("kconfig_lexer", lexer),
+        ("kconfig_files", files),
+        ("kconfig_evaluate", evaluate),
+        ("kconfig_config", config),
+    ];
 
     #[test]
     fn what_fuzzers_found_holds() {

@@ -1,4 +1,4 @@
-//! Kconfig files: lexer, preprocessor and parser.
+//! Kconfig files: preprocessor and parser.
 
 #![no_main]
 
