@@ -116,6 +116,12 @@ fn date(epoch: i64) -> String {
     )
 }
 
+/// `2025-04-11`, of seconds since 1970.
+pub(crate) fn day(epoch: i64) -> String {
+    let (year, month, day) = civil(epoch.div_euclid(86_400));
+    format!("{year:04}-{:02}-{day:02}", month + 1)
+}
+
 /// Year, month from 0 and day from 1 in the proleptic Gregorian calendar, of days since 1970.
 fn civil(mut days: i64) -> (i64, usize, i64) {
     let leap = |year: i64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -151,6 +157,7 @@ mod tests {
         ] {
             assert_eq!(date(epoch), expected);
         }
+        assert_eq!([day(951_827_696), day(-1)], ["2000-02-29", "1969-12-31"]);
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub struct Definition {
     pub name: Symbol,
     /// What a person is asked, fit for a terminal and at most 100 characters; `None` if nothing.
     pub prompt: Option<String>,
+    /// What the choice asks that it is a member of, as `prompt`; `None` outside of choices, and of
+    /// one that asks nothing.
+    pub choice: Option<String>,
     /// Line of the `config` or `menuconfig`, counted from 1.
     pub line: usize,
 }
@@ -21,6 +24,7 @@ pub struct Definition {
 pub fn defined_symbols(text: &str) -> Vec<Definition> {
     let mut found: Vec<Definition> = Vec::new();
     let mut block = Block::Other;
+    let mut choice = None;
     let mut help = HelpText::Outside;
     for (index, line) in text.lines().enumerate() {
         let statement = line.trim();
@@ -33,20 +37,28 @@ pub fn defined_symbols(text: &str) -> Vec<Definition> {
                 let name = rest.split_whitespace().next().unwrap_or_default();
                 block = match Symbol::new(name) {
                     Ok(name) => {
-                        found.push(Definition { name, prompt: None, line: index + 1 });
+                        let (choice, line) = (choice.clone(), index + 1);
+                        found.push(Definition { name, prompt: None, choice, line });
                         Block::Definition
                     }
                     Err(_) => Block::Other,
                 };
             }
             "bool" | "boolean" | "tristate" | "int" | "hex" | "string" | "prompt" => {
-                if let (Block::Definition, Some(last)) = (&block, found.last_mut()) {
-                    last.prompt = quoted(rest).map(|text| shown(&text)).or(last.prompt.take());
-                }
+                let asks = match (&block, found.last_mut()) {
+                    (Block::Definition, Some(last)) => &mut last.prompt,
+                    (Block::Choice, _) => &mut choice,
+                    _ => continue,
+                };
+                *asks = quoted(rest).map(|text| shown(&text)).or(asks.take());
             }
             "help" | "---help---" => help = HelpText::Announced,
-            "choice" | "endchoice" | "menu" | "endmenu" | "if" | "endif" | "comment" | "source"
-            | "rsource" | "osource" | "orsource" | "mainmenu" => block = Block::Other,
+            "choice" | "endchoice" => {
+                block = if word == "choice" { Block::Choice } else { Block::Other };
+                choice = None;
+            }
+            "menu" | "endmenu" | "if" | "endif" | "comment" | "source" | "rsource" | "osource"
+            | "orsource" | "mainmenu" => block = Block::Other,
             _ => {}
         }
     }
@@ -56,6 +68,7 @@ pub fn defined_symbols(text: &str) -> Vec<Definition> {
 /// What the lines being read belong to.
 enum Block {
     Definition,
+    Choice,
     Other,
 }
 
@@ -180,6 +193,8 @@ config $(E)
     bool \"E\"
 ";
         assert_eq!(found(text), ["1 A -", "5 B B", "8 C -"]);
+        let choices: Vec<_> = defined_symbols(text).into_iter().map(|it| it.choice).collect();
+        assert_eq!(choices, [None, Some("Pick".to_owned()), None]);
     }
 
     proptest! {

@@ -32,6 +32,7 @@ mod number;
 mod order;
 mod output;
 mod parser;
+mod past;
 mod pattern;
 mod resolve;
 mod review;
@@ -72,6 +73,7 @@ pub use menu::{
     Effect, Entry, EntryId, EntryKind, Listing, Menu, Row, SetAsked, Settable, Setting, ValueKind,
 };
 pub use notation::Notation;
+pub use past::{CommitSeen, Departure, Fate, PastSearch, Successor};
 pub use pattern::Pattern;
 pub use review::{Dropped, DroppedWhy};
 pub use search::{FoundIn, Hit};

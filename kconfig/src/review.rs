@@ -261,9 +261,11 @@ impl Configuration<'_> {
             return Vec::new();
         };
         let nodes = &self.kconfig.tree.symbols[id.index()].nodes;
+        let choice = self.kconfig.choice_title(id).map(shown);
         let definition = |prompt: Option<&str>, line: u32| Definition {
             name: name.clone(),
             prompt: prompt.map(shown),
+            choice: choice.clone(),
             line: usize::try_from(line).unwrap_or(usize::MAX),
         };
         let found = nodes.iter().map(|node| {

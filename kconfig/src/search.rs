@@ -106,7 +106,8 @@ impl Kconfig {
         Some((total, hit))
     }
 
-    fn choice_title(&self, id: SymbolId) -> Option<&str> {
+    /// What the choice asks that the symbol is a member of.
+    pub(crate) fn choice_title(&self, id: SymbolId) -> Option<&str> {
         let choice = self.model.symbols[id.index()].choice?;
         let nodes = &self.tree.choices[choice.index()].nodes;
         let prompt = nodes.iter().find_map(|node| self.tree.node(*node).prompt)?;

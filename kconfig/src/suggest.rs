@@ -66,6 +66,29 @@ pub(crate) fn suggest_member(
     ranked(symbol, asked, (members, SAME_CHOICE), normalised)
 }
 
+/// The definition among `added`, which came when `former` went, that took its place.
+pub(crate) fn successor<'d>(
+    former: &Definition,
+    added: impl Iterator<Item = &'d Definition>,
+) -> Option<&'d Definition> {
+    let Definition { name, prompt, choice, line: _ } = former;
+    let words = words_of(name, &Value::Yes);
+    let wish = Wish { symbol: name, asked: &Value::Yes, words, bonus: 0.0 };
+    let both = |ours: &Option<String>, theirs: &Option<String>, likeness: fn(&str, &str) -> f64| {
+        ours.as_deref().zip(theirs.as_deref()).map_or(0.0, |(ours, theirs)| likeness(ours, theirs))
+    };
+    let same = |ours: &str, theirs: &str| f64::from(u8::from(ours == theirs));
+    let scored = added.map(|definition| {
+        let score = wish.points(definition, None)
+            + SAME_CHOICE * both(choice, &definition.choice, same)
+            + SAME_PROMPT * both(prompt, &definition.prompt, normalized_damerau_levenshtein);
+        (score, definition)
+    });
+    // Of equals, the first.
+    let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.filter(|(score, _)| *score >= ENOUGH_TO_SUCCEED).map(|(_, definition)| definition)
+}
+
 fn ranked(
     symbol: &Symbol,
     asked: &Value,
@@ -91,12 +114,16 @@ fn ranked(
 // same chip too; the rest is set so that neither chance likeness of short names nor one everyday
 // word in a prompt is enough.
 const ENOUGH: f64 = 0.7;
+/// A likely name alone is not enough: commits that take one symbol away add others like it.
+const ENOUGH_TO_SUCCEED: f64 = 1.0;
 const HIDDEN: f64 = 1.0;
 const SAME_CHIP: f64 = 1.0;
 const SAME_CHIP_FAMILY: f64 = 0.6;
 const SAME_WORD: f64 = 0.3;
 const SAME_FAMILY: f64 = 0.3;
 const SAME_VALUE: f64 = 0.3;
+/// For asking the same in other words as well, less.
+const SAME_PROMPT: f64 = 1.0;
 /// For members of the choice that it was a member of.
 const SAME_CHOICE: f64 = 0.25;
 /// Orders candidates without making any: one that can be set right away is better.
@@ -117,22 +144,14 @@ impl Wish<'_> {
         definition: &Definition,
         normalised: &Assignments,
     ) -> Option<(f64, Suggestion)> {
-        let Definition { name, prompt, line: _ } = definition;
+        let Definition { name, prompt, choice: _, line: _ } = definition;
         let value = normalised.get(name.as_str());
         if name == self.symbol {
             let score = HIDDEN + if prompt.is_some() { SETTABLE } else { 0.0 };
             let suggestion = Suggestion::Hidden { symbol: name.clone(), prompt: prompt.clone() };
             return value.is_none().then_some((score, suggestion));
         }
-        let mentioned: f64 = prompt.as_deref().map_or(0.0, |prompt| {
-            let prompt = words(prompt);
-            self.words.iter().map(|word| mention(word, &prompt)).sum()
-        });
-        let carries = is_telling(self.asked) && value.is_some_and(|value| self.asked.means(value));
-        let score = self.bonus
-            + likeness(self.symbol.as_str(), name.as_str())
-            + mentioned
-            + if carries { SAME_VALUE } else { 0.0 };
+        let score = self.points(definition, value);
         let settable = prompt.is_some() && value.is_some();
         (score >= ENOUGH).then(|| {
             let suggestion = Suggestion::Similar {
@@ -142,6 +161,19 @@ impl Wish<'_> {
             };
             (score + if settable { SETTABLE } else { 0.0 }, suggestion)
         })
+    }
+
+    /// The points of another symbol, which has `value`.
+    fn points(&self, definition: &Definition, value: Option<&Value>) -> f64 {
+        let mentioned: f64 = definition.prompt.as_deref().map_or(0.0, |prompt| {
+            let prompt = words(prompt);
+            self.words.iter().map(|word| mention(word, &prompt)).sum()
+        });
+        let carries = is_telling(self.asked) && value.is_some_and(|value| self.asked.means(value));
+        self.bonus
+            + likeness(self.symbol.as_str(), definition.name.as_str())
+            + mentioned
+            + if carries { SAME_VALUE } else { 0.0 }
     }
 }
 
@@ -211,11 +243,11 @@ fn is_spelled(word: &str, spelling: &str) -> bool {
 
 /// How alike two symbols are, from 0 to 1. Inside a family only the rest of the name counts.
 fn likeness(asked: &str, candidate: &str) -> f64 {
+    if is_spelled(&asked.to_lowercase(), &candidate.to_lowercase()) {
+        return 1.0;
+    }
     match (asked.split_once('_'), candidate.split_once('_')) {
         (Some((family, asked)), Some((same, candidate))) if family == same => {
-            if is_spelled(&asked.to_lowercase(), &candidate.to_lowercase()) {
-                return 1.0;
-            }
             SAME_FAMILY + (1.0 - SAME_FAMILY) * normalized_damerau_levenshtein(asked, candidate)
         }
         _ => normalized_damerau_levenshtein(asked, candidate),

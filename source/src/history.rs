@@ -71,7 +71,7 @@ impl Mirror {
     ) -> Result<CommitId, HistoryError> {
         self.synced(project)?;
         let repo = self.repo();
-        let mut trees = Trees { repo: &repo, read: BTreeMap::new() };
+        let mut trees = Trees::new(&repo);
         let mut queue = BinaryHeap::new();
         let mut seen = BTreeSet::new();
         let mut order = 0_u64;
@@ -146,15 +146,20 @@ pub(crate) fn is_reachable(
 const TREES_KEPT: usize = 1024;
 
 /// Trees that were read.
-struct Trees<'a> {
+pub(crate) struct Trees<'a> {
     repo: &'a gix::Repository,
     read: BTreeMap<gix::ObjectId, Rc<Entries>>,
 }
 
 type Entries = BTreeMap<Vec<u8>, TreeEntry>;
 
-impl Trees<'_> {
-    fn entries(&mut self, id: Option<gix::ObjectId>) -> Result<Rc<Entries>, ReadError> {
+impl<'a> Trees<'a> {
+    pub(crate) fn new(repo: &'a gix::Repository) -> Self {
+        Self { repo, read: BTreeMap::new() }
+    }
+
+    /// The entries of a tree by name; of an absent one, none.
+    pub(crate) fn entries(&mut self, id: Option<gix::ObjectId>) -> Result<Rc<Entries>, ReadError> {
         let Some(id) = id else { return Ok(Rc::default()) };
         if let Some(entries) = self.read.get(&id) {
             return Ok(Rc::clone(entries));

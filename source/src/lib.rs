@@ -4,6 +4,7 @@
 //! sync is read from its record, so that a fetch under way is never seen half done. The `git`
 //! program is run to fetch and to pack, never to read for a build.
 
+mod changes;
 mod count;
 mod describe;
 mod git;
@@ -23,6 +24,7 @@ mod submodules;
 mod sync;
 mod url;
 
+pub use changes::{Change, ChangedFile, Reach};
 pub use describe::Abbrev;
 pub use git::GitFailure;
 pub use history::HistoryError;

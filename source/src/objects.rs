@@ -97,6 +97,12 @@ impl TreeEntry {
     pub(crate) fn is_tree(&self) -> bool {
         self.kind == gix::objs::tree::EntryKind::Tree
     }
+
+    /// Whether it is a regular file.
+    pub(crate) fn is_file(&self) -> bool {
+        use gix::objs::tree::EntryKind::{Blob, BlobExecutable};
+        matches!(self.kind, Blob | BlobExecutable)
+    }
 }
 
 fn kind_name(kind: Kind) -> &'static str {
@@ -159,6 +165,14 @@ pub(crate) fn commit(repo: &gix::Repository, id: &gix::oid) -> Result<Commit, Re
     let commit = CommitRef::from_bytes(&data, HASH).map_err(|_| corrupt(id))?;
     let time_s = commit.committer().map_or(0, |signature| signature.seconds());
     Ok(Commit { tree: commit.tree(), parents: commit.parents().collect(), time_s })
+}
+
+/// The first line of a commit's message.
+pub(crate) fn subject(repo: &gix::Repository, id: &gix::oid) -> Result<String, ReadError> {
+    let data = of_kind(repo, id, Kind::Commit)?;
+    let commit = CommitRef::from_bytes(&data, HASH).map_err(|_| corrupt(id))?;
+    let message = String::from_utf8_lossy(commit.message);
+    Ok(message.trim_start().lines().next().unwrap_or_default().trim_end().to_owned())
 }
 
 pub(crate) fn tag(repo: &gix::Repository, id: &gix::oid) -> Result<TagObject, ReadError> {

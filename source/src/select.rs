@@ -17,7 +17,7 @@ use crate::submodules::{SUBMODULE_DEPTH_MAX, modules};
 /// More entries than any project has: a small repository can name the same tree over and over.
 const ITEMS_MAX: usize = 1_000_000;
 /// Directories within directories.
-const TREE_DEPTH_MAX: usize = 256;
+pub(crate) const TREE_DEPTH_MAX: usize = 256;
 
 /// The files that a choice of paths selects from a commit, by content.
 #[derive(Debug)]

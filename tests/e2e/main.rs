@@ -22,6 +22,7 @@ mod lifetime;
 mod looked_up;
 mod menuconfig;
 mod operator;
+mod past;
 mod place;
 mod plain;
 mod processes;

@@ -114,13 +114,14 @@ pub(crate) fn run(args: Args, env: &Env, ui: &mut Ui) -> Result<ExitCode, CliErr
 /// Runs a command that asks a daemon.
 fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit, CliError> {
     let place = Place::choose(global, env)?;
-    // A client alone waits for one thing at a time, unless somebody types while it writes; a daemon
-    // in this process works meanwhile.
+    // A client alone waits for one thing at a time, unless somebody types while it writes, or it asks
+    // once more in the middle of its own work; a daemon in this process works meanwhile.
     let mut runtime = match (&place, &command) {
         (Place::Here(_), _)
-        | (_, Command::Shell(_) | Command::Store(_) | Command::Menuconfig(_)) => {
-            Builder::new_multi_thread()
-        }
+        | (
+            _,
+            Command::Shell(_) | Command::Store(_) | Command::Config(_) | Command::Menuconfig(_),
+        ) => Builder::new_multi_thread(),
         (Place::Socket(_) | Place::State { .. }, _) => Builder::new_current_thread(),
     };
     let runtime = runtime
@@ -145,7 +146,7 @@ fn ask(command: Command, global: &Global, env: &Env, ui: &mut Ui) -> Result<Exit
             Command::Doctor(args) => doctor::run(args, session).await,
             Command::Daemon(args) => daemon::run(args, session).await,
             Command::Config(args) => {
-                args.fetch(session).await?;
+                let _daemon = args.fetch(session).await?;
                 config::run(*args, session.ui)
             }
             Command::Menuconfig(args) => {

@@ -11,7 +11,9 @@ use kbs_plan::spec::{ConfigAsk, ImageAsk, SourceAsk, Spec, ToolchainAsk};
 use kbs_proto::border::need;
 use kbs_proto::pb;
 use kbs_proto::pb::event::Event;
+use tokio::runtime::Handle;
 
+use super::past::History;
 use super::places::SpecLines;
 use super::text::ConfigText;
 use super::{Rules, of_rules, snippet};
@@ -54,6 +56,7 @@ pub(super) struct Fetched {
     files: FileMap,
     config: ConfigText,
     answers: BTreeMap<String, String>,
+    pub(super) history: History,
 }
 
 impl Shell for Fetched {
@@ -96,7 +99,13 @@ impl CommitArgs {
         })
         .await?;
         let lines = self.lines(spec.config.as_ref())?;
-        Ok((Fetched::new(handed.ok_or_else(|| gone(None))?, lines.as_ref())?, daemon))
+        let handed = handed.ok_or_else(|| gone(None))?;
+        let history = History {
+            runtime: Handle::current(),
+            builds: daemon.builds(),
+            commit: handed.commit.clone(),
+        };
+        Ok((Fetched::new(handed, lines.as_ref(), history)?, daemon))
     }
 
     /// The lines of the spec, which asks for `config`.
@@ -143,7 +152,11 @@ impl CommitArgs {
 }
 
 impl Fetched {
-    fn new(tree: pb::KconfigTree, lines: Option<&SpecLines>) -> Result<Self, CliError> {
+    fn new(
+        tree: pb::KconfigTree,
+        lines: Option<&SpecLines>,
+        history: History,
+    ) -> Result<Self, CliError> {
         let pb::KconfigTree {
             project,
             commit: _,
@@ -172,6 +185,7 @@ impl Fetched {
                 }),
             },
             answers: answers.into_iter().collect(),
+            history,
         })
     }
 

@@ -3,6 +3,7 @@
 mod commit;
 mod files;
 mod home;
+mod past;
 mod places;
 mod shell;
 mod snippet;
@@ -22,6 +23,7 @@ use kbs_plan::recipe::{Recipe, RecipePatch, builtin, builtin_text};
 use kbs_plan::spec::Spec;
 
 pub(crate) use home::{Form, Home};
+pub(crate) use past::Pasts;
 pub(crate) use text::{ConfigText, write_config};
 
 use crate::cmd::Session;
@@ -155,6 +157,12 @@ impl TreeArgs {
     /// The source whose commit it is.
     pub(crate) fn project(&self) -> Option<&str> {
         self.commit.project.as_deref()
+    }
+
+    /// What became of `symbols`, by the history of the commit: nothing is known of those of a tree.
+    pub(crate) fn past(&self, symbols: Vec<String>) -> Pasts {
+        let fetched = self.fetched.get().filter(|_| !symbols.is_empty());
+        fetched.map_or_else(Pasts::default, |fetched| fetched.history.of(symbols))
     }
 
     fn tree(&self) -> &Path {

@@ -1,10 +1,10 @@
 //! Explanations of symbols, as `--json` prints them.
 
 use kbs_kconfig::{
-    Adjustment, Asked, Cause, ChoiceSeen, ChosenBy, Consequence, DefaultPassed, DefaultSeen,
-    DefinedAt, Dropped, DroppedWhy, Explanation, Flaw, FlawKind, FoundIn, HiddenPrompt, Hit, Must,
-    Need, NeededValue, Obstacle, ObstacleKind, Origin, Selection, Selects, Spot, Standing,
-    Suggestion, Tristate,
+    Adjustment, Asked, Cause, ChoiceSeen, ChosenBy, CommitSeen, Consequence, DefaultPassed,
+    DefaultSeen, DefinedAt, Departure, Dropped, DroppedWhy, Explanation, Fate, Flaw, FlawKind,
+    FoundIn, HiddenPrompt, Hit, Must, Need, NeededValue, Obstacle, ObstacleKind, Origin, Selection,
+    Selects, Spot, Standing, Successor, Suggestion, Tristate,
 };
 use serde_json::{Value, json};
 
@@ -254,6 +254,39 @@ fn suggestion(suggestion: &Suggestion) -> Value {
             json!({ "symbol": symbol.as_str(), "prompt": prompt, "hidden": true })
         }
     }
+}
+
+/// What became of a symbol.
+pub(crate) fn departure(departure: &Departure) -> Value {
+    let Departure { symbol, fate, by, prompt, choice, successor } = departure;
+    let CommitSeen { commit, day, subject } = by;
+    let successor = successor
+        .as_ref()
+        .map(|Successor { symbol, prompt }| json!({ "symbol": symbol.as_str(), "prompt": prompt }));
+    let fate = match fate {
+        Fate::Removed => "removed",
+        Fate::Moved => "moved",
+    };
+    json!({
+        "symbol": symbol.as_str(),
+        "fate": fate,
+        "commit": commit,
+        "day": day,
+        "subject": subject,
+        "prompt": prompt,
+        "choice": choice,
+        "successor": successor,
+    })
+}
+
+/// A symbol that is not there: what became of it, and what may have been meant.
+pub(crate) fn unknown(symbol: &str, past: &[Departure], similar: &[Suggestion]) -> Value {
+    json!({
+        "symbol": symbol,
+        "unknown": true,
+        "past": past.iter().map(departure).collect::<Vec<_>>(),
+        "suggestions": similar.iter().map(suggestion).collect::<Vec<_>>(),
+    })
 }
 
 /// A symbol that was found.

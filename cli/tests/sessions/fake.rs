@@ -288,6 +288,10 @@ impl pb::builds_server::Builds for Service {
         Ok(Response::new(self.events()))
     }
 
+    async fn past(&self, _: Request<pb::PastRequest>) -> Reply<pb::PastReply> {
+        Ok(Response::new(pb::PastReply::default()))
+    }
+
     async fn realize(&self, request: Request<pb::RealizeRequest>) -> Reply<Self::RealizeStream> {
         self.seen.lock().unwrap().realize.push(request.into_inner());
         Ok(Response::new(self.events()))

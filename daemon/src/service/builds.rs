@@ -22,8 +22,8 @@ use crate::engine::flight::LogCursor;
 use crate::engine::outcome::Outcome;
 use crate::engine::{Engine, now_unix_s, tasks};
 use crate::problem::{EngineError, Problem};
-use crate::stages::handed;
 use crate::stages::realize::{self, Reuse, Wish};
+use crate::stages::{handed, past};
 
 /// The service.
 #[derive(Debug)]
@@ -142,6 +142,16 @@ impl Builds for Service {
             tasks::request(&self.0, move |engine, watch| handed::hand(engine, &spec, watch));
         let last = |handed| vec![encode::kconfig(handed)];
         Ok(Response::new(stream::of(running, encode::event, last)))
+    }
+
+    async fn past(
+        &self,
+        request: Request<pb::PastRequest>,
+    ) -> Result<Response<pb::PastReply>, Status> {
+        let pb::PastRequest { commit, symbols } = request.into_inner();
+        let found =
+            answer(&self.0, move |engine| past::of_commit(engine, &commit, &symbols)).await?;
+        Ok(Response::new(encode::past(found)))
     }
 
     type ShellStream = Answer<pb::ShellOutput>;

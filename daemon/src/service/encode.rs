@@ -1,5 +1,6 @@
 //! Engine values as messages.
 
+use kbs_kconfig::{CommitSeen, Departure, Fate, Successor, Symbol};
 use kbs_plan::tree::{Entry, Tree};
 use kbs_proto::pb;
 use kbs_store::{OutputRow, Usage};
@@ -76,6 +77,32 @@ pub(crate) fn kconfig(handed: Handed) -> pb::Event {
         answers: answers.into_iter().collect(),
     };
     pb::Event { event: Some(pb::event::Event::Kconfig(tree)) }
+}
+
+/// What became of symbols.
+pub(crate) fn past(found: Vec<(Symbol, Vec<Departure>)>) -> pb::PastReply {
+    let departure = |departure: Departure| {
+        let Departure { symbol, fate, by, prompt, choice, successor } = departure;
+        let CommitSeen { commit, day, subject } = by;
+        pb::Departure {
+            symbol: symbol.to_string(),
+            moved: fate == Fate::Moved,
+            commit,
+            day,
+            subject,
+            prompt,
+            choice,
+            successor: successor.map(|Successor { symbol, prompt }| pb::Successor {
+                symbol: symbol.to_string(),
+                prompt,
+            }),
+        }
+    };
+    let past = |(symbol, departures): (Symbol, Vec<Departure>)| pb::SymbolPast {
+        symbol: symbol.to_string(),
+        departures: departures.into_iter().map(departure).collect(),
+    };
+    pb::PastReply { pasts: found.into_iter().map(past).collect() }
 }
 
 /// The end of a request as an event.

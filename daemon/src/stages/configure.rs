@@ -71,6 +71,7 @@ pub(crate) fn configure(
         version: &pinned.version,
         prefix: &notation.prefix,
         definitions: &|| tool.definitions(engine),
+        history: (&engine.mirror, pinned.commit),
     };
     warnings.extend(drift::judge(rules, &comparison)?);
     Ok(Configured { hash: ConfigHash::of(text.as_bytes()), text, notation, warnings })

@@ -1,9 +1,12 @@
 //! What normalising did to a configuration: what is refused, what is told.
 
-use kbs_kconfig::{Assignments, Change, Definition, Pattern, Prefix, Suggestion, Symbol};
+use kbs_kconfig::{
+    Assignments, Change, Definition, PastSearch, Pattern, Prefix, Suggestion, Symbol,
+};
 use kbs_plan::recipe::ConfigureRules;
-use kbs_source::{ItemKind, Selection};
+use kbs_source::{CommitId, ItemKind, Mirror, Selection};
 
+use super::past;
 use crate::engine::Engine;
 use crate::problem::{EngineError, Problem};
 
@@ -19,6 +22,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) prefix: &'a Prefix,
     /// Finds the symbols that the project's Kconfig files define.
     pub(crate) definitions: &'a dyn Fn() -> Result<Vec<Definition>, Problem>,
+    /// Where the history of symbols is that are not there any more: of this commit.
+    pub(crate) history: (&'a Mirror, CommitId),
 }
 
 /// Refuses a configuration that came to mean another device, and tells of lesser changes.
@@ -26,7 +31,8 @@ pub(crate) fn judge(
     rules: &ConfigureRules,
     comparison: &Comparison<'_>,
 ) -> Result<Vec<String>, Problem> {
-    let Comparison { asked, normalised, accept, version, prefix, definitions } = comparison;
+    let Comparison { asked, normalised, accept, version, prefix, definitions, history } =
+        comparison;
     let symbol = |source| EngineError::Symbol { source };
     let identity = rules.identity.iter().map(|name| Pattern::new(name).map_err(symbol));
     let identity = identity.collect::<Result<Vec<_>, _>>()?;
@@ -38,9 +44,17 @@ pub(crate) fn judge(
     }
     let defined = definitions()?;
     if !drift.refused.is_empty() {
-        let changes: Vec<_> =
-            drift.refused.iter().map(|change| format!("  {}", describe(change, prefix))).collect();
-        let help = advise(&drift.refused, &defined, normalised, prefix);
+        let (mirror, commit) = *history;
+        let gone = drift.refused.iter().filter(|change| change.got.is_none());
+        let gone = gone.map(|change| change.symbol.clone()).collect();
+        let past = past::search(mirror, commit, gone, &defined);
+        let told = |change: &Change| {
+            let past = past.of(&change.symbol);
+            let past = past.iter().map(|departure| format!("\n    {departure}"));
+            format!("  {}{}", describe(change, prefix), past.collect::<String>())
+        };
+        let changes: Vec<_> = drift.refused.iter().map(told).collect();
+        let help = advise(&drift.refused, (&defined, &past), normalised, prefix);
         let version = (*version).to_owned();
         return Err(EngineError::Drift { version, changes: changes.join("\n"), help }.into());
     }
@@ -63,21 +77,31 @@ fn describe(change: &Change, prefix: &Prefix) -> String {
 
 fn advise(
     refused: &[Change],
-    defined: &[Definition],
+    (defined, past): (&[Definition], &PastSearch<'_>),
     normalised: &Assignments,
     prefix: &Prefix,
 ) -> String {
     const ADVICE_MAX: usize = 4;
+    let set = |symbol: &Symbol, prompt: Option<&String>| {
+        let prompt = prompt.map(|prompt| format!(" ({prompt})")).unwrap_or_default();
+        format!("set {prefix}{symbol}{prompt}")
+    };
     let mut advice: Vec<String> = Vec::new();
     for Change { symbol, asked, got: _ } in refused {
+        // What the project itself made of it is the best guess of all.
+        let departure = past.of(symbol).pop();
+        if let Some(heir) = departure.and_then(|departure| departure.successor) {
+            let mut there = defined.iter().filter(|known| known.name == heir.symbol).peekable();
+            if there.peek().is_some() {
+                let line = set(&heir.symbol, there.find_map(|known| known.prompt.as_ref()));
+                if !advice.contains(&line) && advice.len() < ADVICE_MAX {
+                    advice.push(line);
+                }
+            }
+        }
         for suggestion in kbs_kconfig::suggest(symbol, asked, defined, normalised) {
             let line = match suggestion {
-                Suggestion::Similar { symbol, prompt: Some(prompt), value: _ } => {
-                    format!("set {prefix}{symbol} ({prompt})")
-                }
-                Suggestion::Similar { symbol, prompt: None, value: _ } => {
-                    format!("set {prefix}{symbol}")
-                }
+                Suggestion::Similar { symbol, prompt, value: _ } => set(&symbol, prompt.as_ref()),
                 Suggestion::Hidden { symbol, prompt: _ } => {
                     format!("{prefix}{symbol} still exists, but what it depends on is not set")
                 }
@@ -103,8 +127,7 @@ pub(crate) fn definitions(
 ) -> Result<Vec<Definition>, Problem> {
     let mut all = Vec::new();
     for item in &selection.items {
-        let name = item.path.file_name();
-        let is_kconfig = name.starts_with("Kconfig") || name.starts_with("Config.");
+        let is_kconfig = past::is_kconfig(item.path.file_name().as_bytes());
         if let (true, ItemKind::File { oid, .. }) = (is_kconfig, &item.kind) {
             let bytes = engine.mirror.read(*oid)?;
             all.extend(kbs_kconfig::defined_symbols(&String::from_utf8_lossy(&bytes)));

@@ -18,6 +18,7 @@ pub(crate) mod kconfig_shell;
 pub(crate) mod kept;
 mod left_out;
 mod own_tool;
+pub(crate) mod past;
 pub(crate) mod pin;
 pub(crate) mod realize;
 pub(crate) mod shell;

@@ -1,9 +1,9 @@
 //! Tells which lines of a configuration came to nothing.
 
-use kbs_kconfig::{Configuration, Dropped, DroppedWhy, Suggestion};
+use kbs_kconfig::{Configuration, Departure, Dropped, DroppedWhy, Suggestion};
 use serde_json::Value;
 
-use crate::kconfig::ConfigText;
+use crate::kconfig::{ConfigText, TreeArgs};
 use crate::render::{explain, explain_json};
 use crate::ui::Ui;
 
@@ -18,6 +18,8 @@ struct Loss {
     dropped: Dropped,
     /// What it may have meant.
     suggestions: Vec<Suggestion>,
+    /// What became of the symbol.
+    past: Vec<Departure>,
     /// Why the symbol is not visible, if that is it.
     obstacles: Vec<String>,
 }
@@ -30,11 +32,20 @@ pub(super) struct Losses<'c> {
 }
 
 impl<'c> Losses<'c> {
-    /// Looks at what was loaded last.
-    pub(super) fn of(configuration: &Configuration<'_>, config: Option<&'c ConfigText>) -> Self {
+    /// Looks at what was loaded last, from the files of `tree`.
+    pub(super) fn of(
+        configuration: &Configuration<'_>,
+        config: Option<&'c ConfigText>,
+        tree: &TreeArgs,
+    ) -> Self {
         let Some(ConfigText { text, .. }) = config else { return Self::default() };
         let mut suggested = 0;
-        let lines = configuration.review(text).into_iter().map(|dropped| {
+        let dropped = configuration.review(text);
+        let left = dropped.iter().filter(|dropped| has_left(dropped)).take(SUGGESTED_MAX);
+        let mut pasts = tree.past(left.map(|dropped| dropped.symbol.clone()).collect());
+        let lines = dropped.into_iter().map(|dropped| {
+            let past = Some(&dropped).filter(|dropped| has_left(dropped));
+            let past = past.and_then(|dropped| pasts.remove(&dropped.symbol)).unwrap_or_default();
             let is_asked = matches!(dropped.why, DroppedWhy::Unknown) && suggested < SUGGESTED_MAX;
             suggested += usize::from(is_asked);
             let suggestions =
@@ -44,7 +55,7 @@ impl<'c> Losses<'c> {
             let prompts = seen.into_iter().flat_map(|seen| seen.hidden);
             let obstacles = prompts.flat_map(|prompt| prompt.obstacles);
             let obstacles = obstacles.map(|obstacle| explain::need(&obstacle.need)).collect();
-            Loss { dropped, suggestions, obstacles }
+            Loss { dropped, suggestions, past, obstacles }
         });
         Self { config, lines: lines.collect() }
     }
@@ -82,6 +93,7 @@ impl<'c> Losses<'c> {
             .iter()
             .map(|loss| {
                 let mut dropped = explain_json::dropped(&loss.dropped, &loss.suggestions);
+                dropped["past"] = loss.past.iter().map(explain_json::departure).collect();
                 dropped["place"] = self.config.map(|config| config.place(loss.dropped.line)).into();
                 dropped
             })
@@ -93,7 +105,7 @@ impl<'c> Losses<'c> {
     }
 
     fn told(&self, loss: &Loss) -> String {
-        let Loss { dropped, suggestions, obstacles } = loss;
+        let Loss { dropped, suggestions, past, obstacles } = loss;
         let Dropped { line, symbol, asked, got, why } = dropped;
         let place = self.config.map(|config| config.place(*line)).unwrap_or_default();
         let beside =
@@ -130,11 +142,25 @@ impl<'c> Losses<'c> {
             }
             DroppedWhy::Adjusted => format!("{set}: the project's tool does not take it{got}"),
         };
-        if suggestions.is_empty() { text } else { format!("{text}; {}", perhaps(suggestions)) }
+        let heirs: Vec<_> = past.iter().filter_map(|it| it.successor.as_ref()).collect();
+        let is_told = |it: &&Suggestion| heirs.iter().any(|heir| heir.symbol == *it.symbol());
+        let others: Vec<_> = suggestions.iter().filter(|it| !is_told(it)).collect();
+        let past = past.iter().map(ToString::to_string);
+        let perhaps = (!others.is_empty()).then(|| perhaps(&others));
+        [text].into_iter().chain(past).chain(perhaps).collect::<Vec<_>>().join("; ")
     }
 }
 
-fn perhaps(suggestions: &[Suggestion]) -> String {
+/// Whether the symbol of a line may have been removed or moved.
+fn has_left(dropped: &Dropped) -> bool {
+    match dropped.why {
+        DroppedWhy::Unknown => true,
+        DroppedWhy::Hidden => dropped.asked.as_deref() == Some("y"),
+        _ => false,
+    }
+}
+
+fn perhaps(suggestions: &[&Suggestion]) -> String {
     let named = |prompt: &Option<String>| {
         prompt.as_ref().map(|prompt| format!(" (\"{prompt}\")")).unwrap_or_default()
     };

@@ -1,10 +1,10 @@
 //! `kbs config explain`.
 
-use kbs_kconfig::Configuration;
+use kbs_kconfig::{Configuration, Tristate};
 use serde_json::json;
 
 use super::set::told;
-use super::{load, unknown};
+use super::{load, past, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::kconfig::{ConfigText, TreeArgs};
@@ -42,22 +42,33 @@ pub(super) fn run(args: &ExplainArgs, ui: &mut Ui) -> Result<Exit, CliError> {
         Some((symbol, value)) => (kconfig.bare(symbol), Some(value)),
         None => (kconfig.bare(&operands[0]), None),
     };
-    tell(&configuration, (symbol, value), (config.as_ref(), *with_help), ui)
+    tell((&configuration, tree), (symbol, value), (config.as_ref(), *with_help), ui)
 }
 
 fn tell(
-    configuration: &Configuration<'_>,
+    (configuration, tree): (&Configuration<'_>, &TreeArgs),
     (symbol, value): (&str, Option<&str>),
     (config, with_help): (Option<&ConfigText>, bool),
     ui: &mut Ui,
 ) -> Result<Exit, CliError> {
-    let seen = configuration.explain(symbol).ok_or_else(|| unknown(configuration, symbol))?;
+    let Some(seen) = configuration.explain(symbol) else {
+        let past = past(tree, symbol);
+        if ui.format == Format::Json {
+            ui.json(&explain_json::unknown(symbol, &past, &configuration.similar(symbol)))?;
+        }
+        return Err(unknown(configuration, symbol, &past));
+    };
+    // What somebody set and cannot see may once have stood elsewhere.
+    let is_lost =
+        seen.visible == Tristate::No && seen.asked.as_ref().is_some_and(|it| it.value == "y");
+    let past = if is_lost { past(tree, symbol) } else { Vec::new() };
     let consequences = value
         .map(|value| configuration.consequences(symbol, value))
         .transpose()
-        .map_err(|error| told(configuration, &error))?;
+        .map_err(|error| told(configuration, tree, &error))?;
     if ui.format == Format::Json {
         let mut answer = explain_json::explanation(&seen);
+        answer["past"] = past.iter().map(explain_json::departure).collect();
         let line = seen.asked.as_ref().and_then(|asked| asked.line);
         if let Some((config, line)) = config.zip(line) {
             answer["asked"]["place"] = config.place(line).into();
@@ -72,6 +83,9 @@ fn tell(
     }
     let place = |line| config.map(|config| config.place(line)).unwrap_or_default();
     ui.data(&explain::explanation(&seen, &place))?;
+    for departure in past {
+        ui.data(&format!("\n{}", crate::render::screen::plain(&departure.to_string())))?;
+    }
     if let Some(help) = seen.help.as_ref().filter(|_| with_help) {
         ui.data(&format!("\n{}", crate::render::screen::plain(help)))?;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{load, unknown};
+use super::{load, past, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::kconfig::TreeArgs;
@@ -31,7 +31,9 @@ pub(super) fn run(args: &GetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
     let symbol = kconfig.bare(&operands[0]);
-    let value = configuration.value(symbol).ok_or_else(|| unknown(&configuration, symbol))?;
+    let value = configuration
+        .value(symbol)
+        .ok_or_else(|| unknown(&configuration, symbol, &past(tree, symbol)))?;
     match ui.format {
         Format::Text => ui.data(&plain(&value))?,
         Format::Json => ui.json(&json!({ "symbol": symbol, "value": value }))?,

@@ -9,10 +9,11 @@ mod normalise;
 mod search;
 mod set;
 
-use kbs_kconfig::{Configuration, Suggestion};
+use kbs_kconfig::{Configuration, Departure, Suggestion, Symbol};
 use kbs_plan::error::Class;
 
 use super::Session;
+use crate::connect::Daemon;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::kconfig::{ConfigText, TreeArgs};
@@ -74,12 +75,15 @@ impl ConfigArgs {
         self.command.tree().asks_a_daemon()
     }
 
-    /// Gets the Kconfig files where a daemon has them.
+    /// Gets the Kconfig files where a daemon has them; that daemon, which may be asked for more.
     ///
     /// # Errors
     /// A wrong spec, or what the daemon answered.
-    pub(crate) async fn fetch(&self, session: &mut Session<'_>) -> Result<(), CliError> {
-        self.command.tree().fetch(session).await.map(drop)
+    pub(crate) async fn fetch(
+        &self,
+        session: &mut Session<'_>,
+    ) -> Result<Option<Daemon>, CliError> {
+        self.command.tree().fetch(session).await
     }
 }
 
@@ -138,22 +142,34 @@ fn load(configuration: &mut Configuration<'_>, config: Option<&ConfigText>) {
     }
 }
 
-/// A symbol that the project does not define, with what may have been meant.
-fn unknown(configuration: &Configuration<'_>, symbol: &str) -> CliError {
-    let error = CliError::new(Class::NotFound, format!("the project defines no symbol {symbol}"));
+/// A symbol that the project does not define, with what became of it and what may have been meant.
+fn unknown(configuration: &Configuration<'_>, symbol: &str, past: &[Departure]) -> CliError {
+    let head = format!("the project defines no symbol {symbol}");
+    let chain = [head].into_iter().chain(past.iter().map(ToString::to_string)).collect();
+    let heir = past.last().and_then(|departure| departure.successor.as_ref());
+    // One that is gone itself is no advice.
+    let heir = heir.filter(|heir| configuration.value(heir.symbol.as_str()).is_some());
+    let heir = heir.map(|heir| (&heir.symbol, &heir.prompt));
     let similar = configuration.similar(symbol);
-    let names: Vec<_> = similar
-        .iter()
-        .map(|suggestion| match suggestion {
-            Suggestion::Similar { symbol, prompt: Some(prompt), .. }
-            | Suggestion::Hidden { symbol, prompt: Some(prompt) } => {
-                format!("{symbol} (\"{prompt}\")")
-            }
-            suggestion => suggestion.symbol().to_string(),
-        })
-        .collect();
-    match names.len() {
-        0 => error.with_help("kbs config search WORDS looks in names, prompts and help texts"),
-        _ => error.with_help(format!("did you mean {}?", names.join(", "))),
-    }
+    let similar = similar.iter().map(|suggestion| match suggestion {
+        Suggestion::Similar { symbol, prompt, .. } | Suggestion::Hidden { symbol, prompt } => {
+            (symbol, prompt)
+        }
+    });
+    let others = similar.filter(|(symbol, _)| heir.is_none_or(|(heir, _)| heir != *symbol));
+    let named = |(symbol, prompt): (&Symbol, &Option<String>)| match prompt {
+        Some(prompt) => format!("{symbol} (\"{prompt}\")"),
+        None => symbol.to_string(),
+    };
+    let names: Vec<_> = heir.into_iter().chain(others).map(named).collect();
+    let help = match names.len() {
+        0 => "kbs config search WORDS looks in names, prompts and help texts".to_owned(),
+        _ => format!("did you mean {}?", names.join(", ")),
+    };
+    CliError::Told { class: Class::NotFound, chain, help: Some(help) }
+}
+
+/// What became of one symbol.
+fn past(tree: &TreeArgs, symbol: &str) -> Vec<Departure> {
+    tree.past(vec![symbol.to_owned()]).remove(symbol).unwrap_or_default()
 }

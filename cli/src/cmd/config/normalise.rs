@@ -74,7 +74,7 @@ fn write(args: &WriteArgs, form: Form, ui: &mut Ui) -> Result<Exit, CliError> {
         Form::Whole => configuration.to_dotconfig(),
         Form::Minimal => configuration.to_minimal(),
     };
-    let losses = Losses::of(&configuration, config.as_ref());
+    let losses = Losses::of(&configuration, config.as_ref(), tree);
     losses.warn(ui);
     let output = output.as_deref().filter(|path| *path != Path::new("-"));
     if let Some(path) = output {

@@ -7,7 +7,7 @@ use kbs_plan::error::Class;
 use serde_json::json;
 
 use super::dropped::Losses;
-use super::{load, unknown};
+use super::{load, past, unknown};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::kconfig::{Home, TreeArgs, write_config};
@@ -55,10 +55,11 @@ pub(super) fn run(args: &SetArgs, ui: &mut Ui) -> Result<Exit, CliError> {
     let config = if is_new { None } else { tree.config(file)? };
     let mut configuration = kconfig.evaluate();
     load(&mut configuration, config.as_ref());
-    Losses::of(&configuration, config.as_ref()).warn(ui);
+    Losses::of(&configuration, config.as_ref(), tree).warn(ui);
     let before = configuration.clone();
     for (symbol, value) in &settings {
-        set(&mut configuration, kconfig.bare(symbol), value)?;
+        let symbol = kconfig.bare(symbol);
+        configuration.set(symbol, value).map_err(|error| told(&configuration, tree, &error))?;
     }
     for (symbol, value) in &settings {
         let seen = configuration.explain(kconfig.bare(symbol));
@@ -105,14 +106,14 @@ pub(super) fn split(setting: &str) -> Result<(&str, &str), CliError> {
     })
 }
 
-fn set(configuration: &mut Configuration<'_>, symbol: &str, value: &str) -> Result<(), CliError> {
-    configuration.set(symbol, value).map_err(|error| told(configuration, &error))
-}
-
 /// Why a symbol cannot be set, with what to do instead.
-pub(super) fn told(configuration: &Configuration<'_>, error: &SetError) -> CliError {
+pub(super) fn told(
+    configuration: &Configuration<'_>,
+    tree: &TreeArgs,
+    error: &SetError,
+) -> CliError {
     match error {
-        SetError::Unknown { symbol } => unknown(configuration, symbol),
+        SetError::Unknown { symbol } => unknown(configuration, symbol, &past(tree, symbol)),
         SetError::Value { symbol, .. } | SetError::Range { symbol, .. } => {
             let told = CliError::new(Class::User, error.to_string());
             let range = configuration.explain(symbol).and_then(|seen| seen.range);
