@@ -16,7 +16,6 @@ use crate::index::{IndexRow, TreeRow};
 use crate::layout::{Executable, Purpose, Variant};
 use crate::policy::{Candidate, Holder, Item};
 use crate::roots::Rooted;
-use crate::row::Ending;
 use crate::store::Store;
 use crate::tables::{IMAGES, LAYERS, OUTPUTS, USES};
 use crate::thing::Thing;
@@ -91,12 +90,11 @@ impl Store {
         }
         for row in self.failures()? {
             let key = row.record.key;
-            let log = fs::metadata(self.paths().log(key, Ending::Failed));
             candidates.push(Candidate {
                 item: Item::Failure(key),
                 name: row.record.name.into(),
                 project: None,
-                size_b: log.map_or(0, |log| log.len()),
+                size_b: self.failure_log_b(key),
                 created_unix_s: row.record.created_unix_s,
                 last_use_unix_s: row.record.created_unix_s,
                 held_by: Vec::new(),

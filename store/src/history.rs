@@ -1,5 +1,7 @@
 //! What happened: the latest failure of each key, and the latest jobs.
 
+use std::fs;
+
 use kbs_plan::id::BuildKey;
 use redb::ReadableTable as _;
 
@@ -47,6 +49,12 @@ impl Store {
             key: key.to_string(),
             source,
         })
+    }
+
+    /// Bytes of the log of a failure, as the disk has it; 0 where there is none.
+    pub fn failure_log_b(&self, key: BuildKey) -> u64 {
+        let log = fs::metadata(self.paths().log(key, Ending::Failed));
+        log.map_or(0, |log| log.len())
     }
 
     /// Every key's latest failure, newest first. Rows that cannot be read are left out.

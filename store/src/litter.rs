@@ -26,10 +26,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; what was removed so far is gone.
     pub fn sweep(&self) -> Result<Removed, StoreError> {
+        // Before: what is left from now on may come too late for this sweep.
+        let had_litter = self.has_litter.swap(false, Ordering::Relaxed);
+        self.sweep_all().inspect_err(|_| {
+            self.has_litter.fetch_or(had_litter, Ordering::Relaxed);
+        })
+    }
+
+    fn sweep_all(&self) -> Result<Removed, StoreError> {
         let layout = self.paths();
         let _room = self.room();
-        // What is left from now on may come too late for this sweep.
-        self.left_litter.store(false, Ordering::Relaxed);
         let mut removed = Removed::default();
         let stage = Stage::new(layout)?;
         let dirs: [(_, Whose<'_>); 5] = [
@@ -44,7 +50,6 @@ impl Store {
         }
         drop(stage);
         removed += self.release(&self.unlinked_blobs()?)?;
-        self.was_swept.store(true, Ordering::Relaxed);
         Ok(removed)
     }
 

@@ -67,14 +67,14 @@ pub struct TakenOut {
     stage: Stage,
     own_b: u64,
     /// Of the store: whether something is left to a sweep.
-    left_litter: Arc<AtomicBool>,
+    has_litter: Arc<AtomicBool>,
     is_given_back: bool,
 }
 
 impl Drop for TakenOut {
     fn drop(&mut self) {
         if !self.is_given_back {
-            self.left_litter.store(true, Ordering::Relaxed);
+            self.has_litter.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -214,7 +214,7 @@ impl Store {
             moved: Vec::new(),
             listings: Vec::new(),
             own_b: 0,
-            left_litter: Arc::clone(&self.left_litter),
+            has_litter: Arc::clone(&self.has_litter),
             is_given_back: false,
             stage,
         };
@@ -222,22 +222,15 @@ impl Store {
         for Doomed { changes: _, places, listed, own_b } in doomed {
             taken.own_b += own_b;
             let first = moving.len();
-            for place in places {
-                let to = taken.stage.join(&moving.len().to_string());
-                moving.push((place, to));
-            }
-            taken.listings.extend(listed.map(|thing| (thing, moving[first].1.clone())));
+            moving.extend(places);
+            let place = |number: usize| taken.stage.join(&number.to_string());
+            taken.listings.extend(listed.map(|thing| (thing, place(first))));
         }
-        let moved = parallel::for_each(moving.len(), &|number| {
-            let (place, to) = &moving[number];
-            move_away(place, to)
+        taken.moved =
+            (0..moving.len()).map(|number| taken.stage.join(&number.to_string())).collect();
+        parallel::for_each(moving.len(), &|number| {
+            move_away(&moving[number], &taken.moved[number])
         })?;
-        taken.moved = moving
-            .into_iter()
-            .zip(moved)
-            .filter(|(_, moved)| *moved)
-            .map(|((_, to), _)| to)
-            .collect();
         Ok(taken)
     }
 
@@ -275,15 +268,12 @@ impl Store {
                     own_b,
                 }
             }
-            Item::Failure(key) => {
-                let log = layout.log(*key, Ending::Failed);
-                Doomed {
-                    changes: vec![Change::DropFailure { key: *key }],
-                    own_b: fs::metadata(&log).map_or(0, |log| log.len()),
-                    places: vec![layout.failure_meta(*key), log],
-                    listed: None,
-                }
-            }
+            Item::Failure(key) => Doomed {
+                changes: vec![Change::DropFailure { key: *key }],
+                own_b: self.failure_log_b(*key),
+                places: vec![layout.failure_meta(*key), layout.log(*key, Ending::Failed)],
+                listed: None,
+            },
             Item::Kept(_) => return Ok(None),
         }))
     }
@@ -345,8 +335,8 @@ impl Store {
     }
 }
 
-/// Moves a file or a directory; says whether it was there.
-fn move_away(from: &Path, to: &Path) -> Result<bool, StoreError> {
+/// Moves a file or a directory, if it is there.
+fn move_away(from: &Path, to: &Path) -> Result<(), StoreError> {
     let mut moved = disk::try_rename(from, to);
     if matches!(&moved, Err(error) if error.kind() == io::ErrorKind::PermissionDenied) {
         // Moving a directory rewrites its `..`, which needs permission to write to it.
@@ -356,9 +346,8 @@ fn move_away(from: &Path, to: &Path) -> Result<bool, StoreError> {
         moved = disk::try_rename(from, to);
     }
     match moved {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).at("move away", from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        moved => moved.at("move away", from),
     }
 }
 

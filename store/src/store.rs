@@ -36,10 +36,8 @@ pub struct Store {
     pub(crate) clones: OnceLock<bool>,
     /// Whether the process that had the directory before left it without saying so.
     pub(crate) was_left_open: bool,
-    /// Whether what such a process has left is gone.
-    pub(crate) was_swept: AtomicBool,
-    /// Whether we have left something to a sweep ourselves.
-    pub(crate) left_litter: Arc<AtomicBool>,
+    /// Whether something may be left to a sweep, by such a process or by ourselves.
+    pub(crate) has_litter: Arc<AtomicBool>,
     /// Last, so that the directory is released after everything in it is closed.
     claim: Claim,
 }
@@ -90,8 +88,7 @@ impl Store {
             looks: AtomicU64::new(std::process::id().into()),
             clones: OnceLock::new(),
             was_left_open,
-            was_swept: AtomicBool::new(false),
-            left_litter: Arc::default(),
+            has_litter: Arc::new(was_left_open.into()),
             claim,
         };
         store.load_ballast();
@@ -166,9 +163,8 @@ impl Drop for Store {
             tracing::warn!(%error, "last uses and jobs are forgotten");
         }
         // Until somebody has swept, the next to open the directory is told to.
-        let is_clean = (!self.was_left_open || self.was_swept.load(Ordering::Relaxed))
-            && !self.left_litter.load(Ordering::Relaxed);
-        if is_clean && let Err(error) = disk::remove_file(&self.paths().open_marker()) {
+        let has_litter = self.has_litter.load(Ordering::Relaxed);
+        if !has_litter && let Err(error) = disk::remove_file(&self.paths().open_marker()) {
             tracing::warn!(%error, "the next to open the state directory will sweep it");
         }
     }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use kbs_image::ImageDigest;
 use kbs_store::{
-    Candidate, Decision, Ending, Holder, Item, Lease, Policy, Reason, Removed, TakenOut, Thing,
-    decide,
+    Candidate, Decision, Holder, Item, Lease, Policy, Reason, Removed, TakenOut, Thing, decide,
 };
 
 use super::kept::{self, Resting};
@@ -70,7 +69,7 @@ pub(crate) enum Told {
     Gone(Gone),
 }
 
-/// Hears what a collection tells. An error ends it before anything has gone.
+/// Hears what a collection tells. An error ends it early, but not once `Gone` was told.
 pub(crate) type Listener<'a> = &'a dyn Fn(Told) -> Result<(), Problem>;
 
 /// What came of a collection.
@@ -433,19 +432,20 @@ fn forget_notes(engine: &Engine) -> Result<(), Problem> {
 
 /// Begins a collection by itself where there is too little room, beside whatever is done.
 pub(crate) fn begin_if_needed(engine: &Arc<Engine>) {
-    if !engine.collecting.is_by_itself() && is_needed(engine) {
-        begin_by_itself(engine, Wanted::ConfiguredAndSpare, Mode::Take);
+    let Upkeep { max_size_b, min_free_b, .. } = engine.config.upkeep;
+    // What there is to compare with `max-size` takes longer to ask for than a build has.
+    let may_be_needed = max_size_b.is_some() || engine.free_b() < min_free_b;
+    if may_be_needed && !engine.collecting.is_by_itself() {
+        begin_by_itself(engine, Mode::Take);
     }
 }
 
 /// As [`begin_if_needed`], for a daemon that has just started: what a killed one left is swept, too.
 pub(crate) fn begin_at_start(engine: &Arc<Engine>) {
-    if !engine.store.was_left_open() {
-        begin_if_needed(engine);
-    } else if is_needed(engine) {
-        begin_by_itself(engine, Wanted::ConfiguredAndSpare, Mode::TakeAndSweep);
+    if engine.store.was_left_open() {
+        begin_by_itself(engine, Mode::TakeAndSweep);
     } else {
-        begin_by_itself(engine, Wanted::Nothing, Mode::TakeAndSweep);
+        begin_if_needed(engine);
     }
 }
 
@@ -454,7 +454,6 @@ fn is_needed(engine: &Engine) -> bool {
     let Upkeep { max_size_b, min_free_b, .. } = engine.config.upkeep;
     let is_too_large = |max_b| {
         let totals = engine.store.totals().map_or(0, |totals| totals.blobs_b + totals.layers_b);
-        // The second one takes longer to ask for.
         totals > max_b || totals + beside_b(engine) > max_b
     };
     engine.free_b() < min_free_b || max_size_b.is_some_and(is_too_large)
@@ -462,17 +461,20 @@ fn is_needed(engine: &Engine) -> bool {
 
 /// Bytes of logs of failures and of kept work trees, as far as one can look.
 fn beside_b(engine: &Engine) -> u64 {
-    let logs = engine.store.failures().unwrap_or_default().into_iter().map(|row| {
-        let log = engine.store.paths().log(row.record.key, Ending::Failed);
-        std::fs::metadata(log).map_or(0, |log| log.len())
-    });
+    let failures = engine.store.failures().unwrap_or_default().into_iter();
+    let logs = failures.map(|row| engine.store.failure_log_b(row.record.key));
     let trees = kept::all(engine).unwrap_or_default().into_iter().map(|tree| tree.size_b);
     logs.chain(trees).sum()
 }
 
-fn begin_by_itself(engine: &Arc<Engine>, wanted: Wanted, mode: Mode) {
+fn begin_by_itself(engine: &Arc<Engine>, mode: Mode) {
     tasks::beside(engine, "collect", move |engine| {
         let Some(_turn) = engine.collecting.begin_by_itself() else { return };
+        let wanted = match (is_needed(engine), mode) {
+            (true, _) => Wanted::ConfiguredAndSpare,
+            (false, Mode::TakeAndSweep) => Wanted::Nothing,
+            (false, Mode::Take | Mode::Tell) => return,
+        };
         tracing::info!(free_b = engine.free_b(), ?mode, "a collection begins by itself");
         match collect(engine, &wanted, mode, &|_| engine.check_open()) {
             Ok(Collected { removed, litter, .. }) => {

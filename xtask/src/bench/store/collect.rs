@@ -66,25 +66,18 @@ fn gc(bench: &Bench, outputs: u64, until: Until) -> Result<Duration, Failure> {
     let kbs = bench.kbs()?;
     let (daemon, _) = Daemon::start(&kbs, &state)?;
     settle(bench)?;
-    let command = || {
+    let collect = |options: &[&str]| {
         let mut command = Command::new(&kbs);
-        command.args(["gc", "--all"]).env("KBS_STATE", &state).env_remove("KBS_SOCKET");
-        command
-    };
-    let and_wait = || {
-        let mut command = command();
-        command.arg("--wait");
-        command
+        command.args(["gc", "--all"]).args(options);
+        command.env("KBS_STATE", &state).env_remove("KBS_SOCKET");
+        time("kbs gc", command)
     };
     let took = match until {
-        Until::Gone => {
-            let took = time("kbs gc", command())?;
-            // Its turn comes when that of the first has ended.
-            time("kbs gc --wait", and_wait())?;
-            took
-        }
-        Until::Freed => time("kbs gc --wait", and_wait())?,
+        Until::Gone => collect(&[])?,
+        Until::Freed => collect(&["--wait"])?,
     };
+    // Its turn comes when that of the first has ended.
+    collect(&["--wait"])?;
     drop(daemon);
     let left = Store::open(&state)?.totals()?;
     if (left.outputs, left.blobs) == (0, 0) {
