@@ -1,21 +1,25 @@
-//! Makes the directory of an output: hard links to blobs, copies where links cannot be had.
+//! Completes the directory of an output: hard links to blobs, copies where links cannot be had.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use kbs_plan::id::BlobId;
+use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 
-use crate::blobs::hash_of;
+use crate::blobs::{hash_of, holds};
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::ingest::{check_target, finish_file};
 use crate::layout::{Executable, Layout, Purpose, Variant};
 use crate::parallel;
+use crate::store::Store;
 
-/// Makes `into`, which does not exist, hold `tree`; returns what has to be synced.
+/// Makes `into` hold `tree`, of which it has the files in `there` and some directories; returns what has
+/// to be synced, but for those files.
 ///
 /// Directories below `into` have their final mode; `into` itself stays writable, because a
 /// directory has to be for the rename that comes next.
@@ -23,21 +27,22 @@ pub(crate) fn check_out(
     layout: &Layout,
     tree: &Tree,
     into: &Path,
-) -> Result<BTreeSet<PathBuf>, StoreError> {
-    disk::create_dir(into)?;
-    let mut unsynced = BTreeSet::from([into.to_owned()]);
+    there: &BTreeSet<RelPath>,
+) -> Result<Vec<PathBuf>, StoreError> {
+    let mut unsynced = vec![into.to_owned()];
     let mut files = Vec::new();
     for (path, entry) in tree.iter() {
         let place = into.join(path.as_path());
         match entry {
             Entry::Directory => {
-                disk::create_dir(&place)?;
-                unsynced.insert(place);
+                disk::create_dir_if_absent(&place)?;
+                unsynced.push(place);
             }
             Entry::Symlink { target } => {
                 check_target(path, target)?;
                 disk::symlink(target, &place)?;
             }
+            Entry::File { .. } if there.contains(path) => {}
             Entry::File { blob, size: _, executable } => {
                 let variant = Variant::of(Purpose::Output, Executable::of(*executable));
                 files.push((*blob, variant, place));
@@ -98,6 +103,33 @@ pub(crate) fn place_blob(
             copy_blob(&blob, id, variant, place).map(|()| Placed::Copied)
         }
         Err(error) => Err(error).at("link a blob to", place),
+    }
+}
+
+impl Store {
+    /// Gives a new file the name of its blob, too. Says whether it keeps its own: where it does not,
+    /// the blob is to be placed there as any other.
+    pub(crate) fn name_blob(
+        &self,
+        file: &Path,
+        (id, variant): (BlobId, Variant),
+    ) -> Result<bool, StoreError> {
+        let blob = self.paths().blob(id, variant);
+        match disk::hard_link(file, &blob) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if cannot_link(&error) => {}
+            Err(error) => return Err(error).at("link a new blob to", &blob),
+        }
+        // One at a time, because what is sound may have links, and is never replaced.
+        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let size_b = fs::symlink_metadata(file).at("inspect", file)?.len();
+        if holds(&blob, id, size_b, variant) {
+            disk::remove_file(file)?;
+        } else {
+            disk::rename(file, &blob, "rename a new blob to")?;
+        }
+        Ok(false)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Takes bytes in: hashed on the way to `scratch/`, synced, then renamed to their blob names.
+//! Takes a tree in: files are hashed on their way to where they belong in `scratch/`, synced, and then
+//! get the names of their blobs as further names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions};
@@ -6,8 +7,7 @@ use std::io::{self, Read};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kbs_plan::id::{BlobId, IdHasher};
 use kbs_plan::path::{PATH_MAX_B, RelPath};
@@ -15,6 +15,7 @@ use kbs_plan::tree::{Entry, Tree};
 use rustix::fs::{Timespec, Timestamps, futimens};
 
 use crate::blobs::{CHUNK_B, holds};
+use crate::checkout::check_out;
 use crate::disk;
 use crate::early::{Writing, while_writing};
 use crate::error::{At as _, StoreError};
@@ -41,6 +42,11 @@ impl Stage {
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+
+    /// The directory of a tree on its way.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.join("tree")
+    }
 }
 
 impl Drop for Stage {
@@ -49,138 +55,6 @@ impl Drop for Stage {
             // Opening the store sweeps it.
             tracing::warn!(path = %self.path.display(), %error, "a staging directory stays");
         }
-    }
-}
-
-/// Blobs on their way in, for one purpose; several threads may give them.
-#[derive(Debug)]
-pub(crate) struct Batch<'s> {
-    layout: &'s Layout,
-    purpose: Purpose,
-    pub(crate) stage: Stage,
-    taken: AtomicU64,
-    incoming: Mutex<Incoming>,
-}
-
-#[derive(Debug)]
-struct Incoming {
-    /// What is not in the store yet, and where it waits.
-    fresh: BTreeMap<(BlobId, Variant), PathBuf>,
-    pinned: Pinned,
-}
-
-impl<'s> Batch<'s> {
-    pub(crate) fn new(store: &'s Store, purpose: Purpose) -> Result<Self, StoreError> {
-        let layout = store.paths();
-        let incoming = Incoming { fresh: BTreeMap::new(), pinned: store.pins.none() };
-        Ok(Self {
-            layout,
-            purpose,
-            stage: Stage::new(layout)?,
-            taken: AtomicU64::new(0),
-            incoming: Mutex::new(incoming),
-        })
-    }
-
-    /// Takes one file's bytes, of which there are about `size_b`; `place` is for the message when they
-    /// cannot be read.
-    pub(crate) fn take(
-        &self,
-        place: &RelPath,
-        executable: Executable,
-        (reader, size_b): (&mut dyn Read, u64),
-    ) -> Result<(BlobId, u64), StoreError> {
-        let variant = Variant::of(self.purpose, executable);
-        let input_error = |source| StoreError::Input { path: place.clone(), source };
-        let room = usize::try_from(size_b.min(SMALL_B)).unwrap_or(0) + 1;
-        let mut head = Vec::with_capacity(room);
-        (&mut *reader).take(SMALL_B).read_to_end(&mut head).map_err(input_error)?;
-        if (head.len() as u64) < SMALL_B {
-            let (id, size_b) = (BlobId::of(&head), head.len() as u64);
-            if !self.has(id, size_b, variant) {
-                let (mut file, waiting) = self.waiting()?;
-                disk::write(&mut file, &head, &waiting, (0, size_b))?;
-                finish_file(&file, variant).at("set the mode and time of", &waiting)?;
-                self.hand_in(id, variant, waiting)?;
-            }
-            return Ok((id, size_b));
-        }
-        let (mut file, waiting) = self.waiting()?;
-        let mut copy = Copying::new(&mut file, &waiting, size_b);
-        copy.write(&head)?;
-        let mut chunk = head;
-        chunk.resize(CHUNK_B, 0);
-        loop {
-            match reader.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(count) => copy.write(&chunk[..count])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(input_error(error)),
-            }
-        }
-        let (id, size_b) = copy.finish();
-        finish_file(&file, variant).at("set the mode and time of", &waiting)?;
-        if self.has(id, size_b, variant) {
-            disk::remove_file(&waiting)?;
-        } else {
-            self.hand_in(id, variant, waiting)?;
-        }
-        Ok((id, size_b))
-    }
-
-    fn waiting(&self) -> Result<(File, PathBuf), StoreError> {
-        let number = self.taken.fetch_add(1, Ordering::Relaxed);
-        let waiting = self.stage.join(&number.to_string());
-        Ok((disk::create_file(&waiting)?, waiting))
-    }
-
-    /// Whether the blob is in the store or on its way; it stays there from now on.
-    fn has(&self, id: BlobId, size_b: u64, variant: Variant) -> bool {
-        let is_on_its_way = {
-            let mut incoming = self.lock();
-            incoming.pinned.add(id);
-            incoming.fresh.contains_key(&(id, variant))
-        };
-        is_on_its_way || holds(&self.layout.blob(id, variant), id, size_b, variant)
-    }
-
-    fn hand_in(&self, id: BlobId, variant: Variant, waiting: PathBuf) -> Result<(), StoreError> {
-        // Another thread may have had the same bytes meanwhile.
-        match self.lock().fresh.insert((id, variant), waiting) {
-            Some(twin) => disk::remove_file(&twin).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Incoming> {
-        self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts everything taken under its name, synced; returns the directories that gained a name
-    /// and are not synced yet, and what keeps the blobs there.
-    pub(crate) fn place(self) -> Result<(BTreeSet<PathBuf>, Pinned), StoreError> {
-        let Self { layout, purpose: _, stage, taken: _, incoming } = self;
-        let Incoming { fresh, pinned } =
-            incoming.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // A blob's name is believed, so the bytes have to be safe before they get it.
-        disk::settle(layout.root(), &fresh.values().cloned().collect())?;
-        let fresh: Vec<_> = fresh.into_iter().collect();
-        let dir_of = |path: &Path| path.parent().expect("blobs lie two levels down").to_owned();
-        let paths: Vec<_> =
-            fresh.iter().map(|((id, variant), _)| layout.blob(*id, *variant)).collect();
-        let mut changed: BTreeSet<_> = paths.iter().map(|path| dir_of(path)).collect();
-        let mut made = false;
-        for dir in &changed {
-            made |= disk::create_dir_if_absent(dir)?;
-        }
-        if made {
-            changed.insert(layout.blobs());
-        }
-        parallel::for_each_little(fresh.len(), &|number| {
-            disk::rename(&fresh[number].1, &paths[number], "rename a new blob to")
-        })?;
-        drop(stage);
-        Ok((changed, pinned))
     }
 }
 
@@ -245,18 +119,38 @@ pub struct Incomer {
 
 /// Collects a tree of files into the store.
 ///
-/// Nothing is kept of one that is dropped before [`finish`](Self::finish).
+/// Nothing is kept of one that is dropped before [`finish`](Self::finish). The path of a file that
+/// could not be taken stays taken.
 #[derive(Debug)]
 pub struct Ingest<'s> {
-    batch: Batch<'s>,
+    store: &'s Store,
+    /// Has the tree, with the files whose bytes are new.
+    stage: Stage,
+    /// What is where: no tree can hold what this refuses, so nothing is written before it was asked.
+    shape: Tree,
     tree: Tree,
+    incoming: Mutex<Incoming>,
 }
 
-/// A tree whose blobs are in the store, and stay there at least as long as this value.
+#[derive(Debug)]
+struct Incoming {
+    /// The files that have the bytes of blobs which are not in the store yet.
+    fresh: BTreeMap<(BlobId, Variant), RelPath>,
+    /// The directories of blobs that are: whoever brought one may not have synced its name yet.
+    met: BTreeSet<PathBuf>,
+    pinned: Pinned,
+}
+
+/// A tree that waits in the store for its [`commit`](Store::commit). Its blobs are there, and stay at
+/// least as long as this value.
 #[derive(Debug)]
 pub struct Ingested {
-    tree: Tree,
-    _pinned: Pinned,
+    pub(crate) tree: Tree,
+    /// Has the tree, whole.
+    pub(crate) stage: Stage,
+    /// What of it is not synced yet.
+    pub(crate) unsynced: Vec<PathBuf>,
+    pub(crate) _pinned: Pinned,
 }
 
 impl Deref for Ingested {
@@ -273,7 +167,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] where `scratch/` cannot be written.
     pub fn ingest(&self) -> Result<Ingest<'_>, StoreError> {
-        Ok(Ingest { batch: Batch::new(self, Purpose::Output)?, tree: Tree::default() })
+        let stage = Stage::new(self.paths())?;
+        disk::create_dir(&stage.tree())?;
+        Ok(Ingest {
+            store: self,
+            stage,
+            shape: Tree::default(),
+            tree: Tree::default(),
+            incoming: Mutex::new(Incoming {
+                fresh: BTreeMap::new(),
+                met: BTreeSet::new(),
+                pinned: self.pins.none(),
+            }),
+        })
     }
 }
 
@@ -289,7 +195,8 @@ impl Ingest<'_> {
         executable: Executable,
         reader: &mut dyn Read,
     ) -> Result<(BlobId, u64), StoreError> {
-        let (blob, size) = self.batch.take(&path, executable, (reader, 0))?;
+        self.make_room([&path])?;
+        let (blob, size) = self.take(&path, executable, (reader, 0))?;
         let executable = executable == Executable::Yes;
         self.tree.insert(path, Entry::File { blob, size, executable })?;
         Ok((blob, size))
@@ -304,16 +211,16 @@ impl Ingest<'_> {
         incomers: Vec<Incomer>,
         open: &(dyn Fn(&RelPath) -> io::Result<R> + Sync),
     ) -> Result<(), StoreError> {
-        let batch = &self.batch;
+        self.make_room(incomers.iter().map(|incomer| &incomer.path))?;
         let take = |number: usize, writing: &Writing| {
             let Incomer { path, executable, size_b } = &incomers[number];
             let reader =
                 open(path).map_err(|source| StoreError::Input { path: path.clone(), source })?;
-            let taken = batch.take(path, *executable, (&mut reader.take(*size_b), *size_b))?;
+            let taken = self.take(path, *executable, (&mut reader.take(*size_b), *size_b))?;
             writing.wrote(taken.1);
             Ok::<_, StoreError>(taken)
         };
-        let taken = while_writing(batch.layout.root(), |writing| {
+        let taken = while_writing(self.store.paths().root(), |writing| {
             parallel::for_each(incomers.len(), &|number| take(number, writing))
         })?;
         for (incomer, (blob, size)) in incomers.into_iter().zip(taken) {
@@ -330,6 +237,7 @@ impl Ingest<'_> {
     /// [`StoreError::LinkTarget`], [`StoreError::Tree`].
     pub fn symlink(&mut self, path: RelPath, target: String) -> Result<(), StoreError> {
         check_target(&path, &target)?;
+        self.shape.insert(path.clone(), Entry::Symlink { target: target.clone() })?;
         Ok(self.tree.insert(path, Entry::Symlink { target })?)
     }
 
@@ -338,20 +246,149 @@ impl Ingest<'_> {
     /// # Errors
     /// [`StoreError::Tree`].
     pub fn directory(&mut self, path: RelPath) -> Result<(), StoreError> {
+        self.shape.insert(path.clone(), Entry::Directory)?;
         Ok(self.tree.insert(path, Entry::Directory)?)
     }
 
-    /// Ends the collection: every blob of the returned tree is in the store, synced.
+    /// Ends the collection: every blob of the returned tree is in the store, its bytes synced.
     ///
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::NoSpace`].
     pub fn finish(self) -> Result<Ingested, StoreError> {
-        let Self { batch, tree } = self;
-        let layout = batch.layout;
-        let (changed, pinned) = batch.place()?;
-        disk::settle(layout.root(), &changed)?;
-        Ok(Ingested { tree, _pinned: pinned })
+        let Self { store, stage, shape: _, tree, incoming } = self;
+        let Incoming { fresh, met, pinned } =
+            incoming.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let layout = store.paths();
+        let (names, paths): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
+        let places: Vec<_> = paths.iter().map(|path| stage.tree().join(path.as_path())).collect();
+        // A blob's name is believed, so the bytes have to be safe before they get it.
+        disk::settle(layout.root(), &places)?;
+        let mut unsynced: Vec<_> =
+            names.iter().map(|(id, variant)| dir_of(&layout.blob(*id, *variant))).collect();
+        // Names are in the order of their directories.
+        unsynced.dedup();
+        let mut made = false;
+        for dir in &unsynced {
+            made |= disk::create_dir_if_absent(dir)?;
+        }
+        if made {
+            unsynced.push(layout.blobs());
+        }
+        unsynced.extend(met);
+        let stays = parallel::for_each_little(names.len(), &|number| {
+            store.name_blob(&places[number], names[number])
+        })?;
+        let stays = paths.into_iter().zip(stays).filter(|(_, stays)| *stays);
+        let there = stays.map(|(path, _)| path).collect();
+        unsynced.extend(check_out(layout, &tree, &stage.tree(), &there)?);
+        Ok(Ingested { tree, stage, unsynced, _pinned: pinned })
     }
+
+    /// Makes the directories above new files.
+    fn make_room<'p>(
+        &mut self,
+        paths: impl IntoIterator<Item = &'p RelPath>,
+    ) -> Result<(), StoreError> {
+        let mut above = BTreeSet::new();
+        for path in paths {
+            let blob = BlobId::from_bytes([0; 32]);
+            self.shape.insert(path.clone(), Entry::File { blob, size: 0, executable: false })?;
+            let mut next = path.parent();
+            while let Some(dir) = next.filter(|dir| !above.contains(dir)) {
+                next = dir.parent();
+                above.insert(dir);
+            }
+        }
+        for dir in above {
+            disk::create_dir_if_absent(&self.place(&dir))?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, path: &RelPath) -> PathBuf {
+        self.stage.tree().join(path.as_path())
+    }
+
+    /// Takes one file's bytes, of which there are about `size_b`; those that are known are not
+    /// written.
+    fn take(
+        &self,
+        path: &RelPath,
+        executable: Executable,
+        (reader, size_b): (&mut dyn Read, u64),
+    ) -> Result<(BlobId, u64), StoreError> {
+        let variant = Variant::of(Purpose::Output, executable);
+        let input_error = |source| StoreError::Input { path: path.clone(), source };
+        let room = usize::try_from(size_b.min(SMALL_B)).unwrap_or(0) + 1;
+        let mut head = Vec::with_capacity(room);
+        (&mut *reader).take(SMALL_B).read_to_end(&mut head).map_err(input_error)?;
+        let place = self.place(path);
+        if (head.len() as u64) < SMALL_B {
+            let (id, size_b) = (BlobId::of(&head), head.len() as u64);
+            if !self.has(id, size_b, variant) {
+                let mut file = disk::create_file(&place)?;
+                disk::write(&mut file, &head, &place, (0, size_b))?;
+                finish_file(&file, variant).at("set the mode and time of", &place)?;
+                self.hand_in(id, variant, path)?;
+            }
+            return Ok((id, size_b));
+        }
+        let mut file = disk::create_file(&place)?;
+        let mut copy = Copying::new(&mut file, &place, size_b);
+        copy.write(&head)?;
+        let mut chunk = head;
+        chunk.resize(CHUNK_B, 0);
+        loop {
+            match reader.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => copy.write(&chunk[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(input_error(error)),
+            }
+        }
+        let (id, size_b) = copy.finish();
+        finish_file(&file, variant).at("set the mode and time of", &place)?;
+        if self.has(id, size_b, variant) {
+            disk::remove_file(&place)?;
+        } else {
+            self.hand_in(id, variant, path)?;
+        }
+        Ok((id, size_b))
+    }
+
+    /// Whether the blob is in the store or on its way; it stays there from now on.
+    fn has(&self, id: BlobId, size_b: u64, variant: Variant) -> bool {
+        let is_on_its_way = {
+            let mut incoming = self.lock();
+            incoming.pinned.add(id);
+            incoming.fresh.contains_key(&(id, variant))
+        };
+        if is_on_its_way {
+            return true;
+        }
+        let path = self.store.paths().blob(id, variant);
+        let is_here = holds(&path, id, size_b, variant);
+        if is_here {
+            self.lock().met.insert(dir_of(&path));
+        }
+        is_here
+    }
+
+    fn hand_in(&self, id: BlobId, variant: Variant, path: &RelPath) -> Result<(), StoreError> {
+        // Another thread may have had the same bytes meanwhile.
+        match self.lock().fresh.insert((id, variant), path.clone()) {
+            Some(twin) => disk::remove_file(&self.place(&twin)).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Incoming> {
+        self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn dir_of(blob: &Path) -> PathBuf {
+    blob.parent().expect("blobs lie two levels down").to_owned()
 }
 
 #[cfg(test)]

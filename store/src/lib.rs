@@ -73,7 +73,7 @@ pub use row::{
     OutputRecord, OutputRow, Phase, RowError, StoredAs, Usage, UsageSample,
 };
 pub use search::Found;
-pub use sources::{SourceEntry, SourceError, SourceKind};
+pub use sources::{NewLayer, SourceEntry, SourceError, SourceKind};
 pub use store::Store;
 pub use sweep::remove_tree;
 pub use tables::SCHEMA_VERSION;

@@ -194,10 +194,10 @@ impl Store {
         let stage = Stage::new(self.paths())?;
         let staged = stage.join("meta");
         disk::write_file(&staged, bytes)?;
-        disk::settle(self.paths().root(), &[staged.clone()].into())?;
+        disk::settle(self.paths().root(), std::slice::from_ref(&staged))?;
         disk::rename(&staged, place, "rename metadata to")?;
         let dir = place.parent().expect("it lies in a directory of the store").to_owned();
-        disk::settle(self.paths().root(), &[dir].into())
+        disk::settle(self.paths().root(), &[dir])
     }
 }
 

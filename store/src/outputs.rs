@@ -10,7 +10,6 @@ use redb::ReadableTable as _;
 
 use crate::changes::{Change, all_of};
 use crate::check::glance;
-use crate::checkout::check_out;
 use crate::database::TxnError;
 use crate::disk;
 use crate::error::{At as _, StoreError};
@@ -77,17 +76,16 @@ enum Place {
 impl Store {
     /// Stores an output: its directory, log and metadata, then its rows in one transaction.
     ///
-    /// Every blob of `tree` has to be in the store. Where there is a sound output of this key
-    /// already, that one stays and is returned, whatever `tree` is: who was given it may be using
-    /// it. Compare [`OutputRow::tree`] to notice. Only one with marks that `record` does not have is
-    /// replaced.
+    /// Where there is a sound output of this key already, that one stays and is returned, whatever
+    /// `tree` is: who was given it may be using it. Compare [`OutputRow::tree`] to notice. Only one
+    /// with marks that `record` does not have is replaced.
     ///
     /// # Errors
-    /// [`StoreError`]; there is no row then, and the same call may be tried again.
+    /// [`StoreError`]; there is no row then.
     pub fn commit(
         &self,
         record: &OutputRecord,
-        tree: &Ingested,
+        tree: Ingested,
         log: Option<LogFile>,
     ) -> Result<OutputRow, StoreError> {
         check_names(record)?;
@@ -95,11 +93,15 @@ impl Store {
         if let Some(row) = self.output(record.key)?.found().filter(is_kept) {
             return Ok(row);
         }
+        let Ingested { tree, stage, mut unsynced, _pinned } = tree;
         let stored_as = StoredAs { key: record.key, name: record.name.clone() };
         let log_facts = log.as_ref().map(|log| log.facts().clone());
-        let row = output_row(record, tree, stored_as, log_facts);
-        let meta = OutputMeta::new(&row, tree);
-        let stage = self.stage_output(&meta)?;
+        let row = output_row(record, &tree, stored_as, log_facts);
+        let meta = OutputMeta::new(&row, &tree);
+        let file = stage.join("meta");
+        disk::write_file(&file, &meta.encode())?;
+        unsynced.push(file);
+        disk::settle(self.paths().root(), &unsynced)?;
 
         let _keys = self.locks.keys([record.key]);
         if let Some(row) = self.make_way(record.key, &record.marks)? {
@@ -357,17 +359,6 @@ impl Store {
         glance(&path, &meta.tree, Purpose::Output, (turn, 1)).at("look at", &path)
     }
 
-    /// Makes the output's directory and metadata in `scratch/`, synced, one rename from its place.
-    pub(crate) fn stage_output(&self, meta: &OutputMeta) -> Result<Stage, StoreError> {
-        let stage = Stage::new(self.paths())?;
-        let mut unsynced = check_out(self.paths(), &meta.tree, &stage.join("tree"))?;
-        let file = stage.join("meta");
-        disk::write_file(&file, &meta.encode())?;
-        unsynced.insert(file);
-        disk::settle(self.paths().root(), &unsynced)?;
-        Ok(stage)
-    }
-
     /// Writes the rows of an output whose files are in place.
     pub(crate) fn record_output(&self, meta: &OutputMeta) -> Result<(), StoreError> {
         let hash = kbs_plan::id::BlobId::of(&meta.encode());
@@ -390,15 +381,12 @@ impl Store {
                 tracing::warn!(%error, path = %left.display(), "cannot remove a leftover");
             }
         }
-        disk::rename(&stage.join("tree"), &place, "rename a new output to")?;
+        disk::rename(&stage.tree(), &place, "rename a new output to")?;
         disk::set_mode(&place, Purpose::Output.dir_mode())?;
         let meta = layout.meta(row.record.key);
         disk::rename(&stage.join("meta"), &meta, "rename metadata to")?;
         self.place_log(row.record.key, Ending::Succeeded, log)?;
-        disk::settle(
-            layout.root(),
-            &[place, layout.outputs(), layout.metas(), layout.logs()].into(),
-        )
+        disk::settle(layout.root(), &[place, layout.outputs(), layout.metas(), layout.logs()])
     }
 
     /// Gives a log its name, or makes sure that no older one is taken for this build's.

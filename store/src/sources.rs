@@ -4,10 +4,10 @@
 //! has, and with it what else is stored. Where the file system can share bytes between files, they
 //! share those of the blobs; everywhere else commits share layers.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kbs_plan::error::{Class, Help};
 use kbs_plan::id::BlobId;
@@ -18,7 +18,6 @@ use crate::changes::Change;
 use crate::check::glance;
 use crate::checkout::stamp_directories;
 use crate::disk;
-use crate::early::{Writing, while_writing};
 use crate::error::{At as _, StoreError};
 use crate::index::TreeRow;
 use crate::ingest::{Stage, check_target, finish_file};
@@ -28,7 +27,7 @@ use crate::parallel;
 use crate::row::RowError;
 use crate::store::Store;
 use crate::tables::{IMAGES, LAYERS};
-use crate::thing::Thing;
+use crate::thing::{Lease, Pinned, Thing};
 
 /// One entry of a layer on its way in.
 #[derive(Debug, Clone)]
@@ -54,6 +53,39 @@ pub enum SourceKind {
     },
     /// A directory, which may stay empty.
     Directory,
+}
+
+/// A layer that can be used, and that is not recorded yet: nobody finds it before
+/// [`record_layers`](Store::record_layers). Dropped without that, its files are left to a sweep.
+#[derive(Debug)]
+#[must_use]
+pub struct NewLayer {
+    dir: PathBuf,
+    thing: Thing,
+    meta: TreeMeta,
+    /// Has what was in its place.
+    stage: Stage,
+    is_recorded: bool,
+    /// Of the store: whether something is left to a sweep.
+    has_litter: Arc<AtomicBool>,
+    _lease: Lease,
+    /// What its files share their bytes with.
+    _pinned: Pinned,
+}
+
+impl NewLayer {
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for NewLayer {
+    fn drop(&mut self) {
+        if !self.is_recorded {
+            self.has_litter.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A layer could not be stored.
@@ -124,8 +156,8 @@ impl Store {
         }
     }
 
-    /// Stores a layer under a name that its caller answers for: equal names, equal files. `read`
-    /// gives the bytes of the file with that number in `entries`, on several threads.
+    /// Makes a layer under a name that its caller answers for: equal names, equal files. `read` gives
+    /// the bytes of the file with that number in `entries`, on several threads.
     ///
     /// Directories have mode 0755, files 0644 or 0755, everything one time of change, and every file
     /// one name: what else is stored cannot be seen. The directory is for reading, whatever the
@@ -140,17 +172,17 @@ impl Store {
         entries: &[SourceEntry],
         read: &(dyn Fn(usize) -> Result<Vec<u8>, E> + Sync),
         now_unix_s: u64,
-    ) -> Result<PathBuf, SourceError<E>> {
+    ) -> Result<NewLayer, SourceError<E>> {
         let shape = shape(entries)?;
         let stage = Stage::new(self.paths())?;
-        let top = stage.join("tree");
-        let mut unsynced = make_directories(&shape, &top)?;
-        // What files share their bytes with stays until the row says so.
+        let top = stage.tree();
+        make_directories(&shape, &top)?;
         let pinned = Mutex::new(self.pins.none());
-        let root = self.paths().root();
-        let take = |number: usize, writing: &Writing| {
+        let written = parallel::for_each(entries.len(), &|number| {
             let SourceEntry { path, kind } = &entries[number];
-            let SourceKind::File { executable } = kind else { return Ok(None) };
+            let SourceKind::File { executable } = kind else {
+                return Ok::<_, SourceError<E>>(None);
+            };
             let bytes = read(number).map_err(SourceError::Entry)?;
             let place = top.join(path.as_path());
             let blob = BlobId::of(&bytes);
@@ -160,17 +192,12 @@ impl Store {
                 disk::write(&mut file, &bytes, &place, (0, bytes.len() as u64))?;
                 finish_file(&file, variant).at("set the mode and time of", &place)?;
             }
-            writing.wrote(bytes.len() as u64);
-            Ok::<_, SourceError<E>>(Some((blob, bytes.len() as u64)))
-        };
-        let written = while_writing(root, |writing| {
-            parallel::for_each(entries.len(), &|number| take(number, writing))
+            Ok(Some((blob, bytes.len() as u64)))
         })?;
         let mut tree = Tree::default();
         for (SourceEntry { path, kind }, written) in entries.iter().zip(written) {
             let entry = match (kind, written) {
                 (SourceKind::File { executable }, Some((blob, size))) => {
-                    unsynced.insert(top.join(path.as_path()));
                     Entry::File { blob, size, executable: *executable == Executable::Yes }
                 }
                 (SourceKind::Symlink { target }, _) => {
@@ -182,44 +209,83 @@ impl Store {
             tree.insert(path.clone(), entry).map_err(StoreError::from)?;
         }
         stamp_directories(&shape, &top, Purpose::Source)?;
+        let pinned = pinned.into_inner().unwrap_or_else(PoisonError::into_inner);
         let meta = TreeMeta::new(Thing::Layer(name), now_unix_s, tree);
-        let place = self.place_layer(name, &stage, &meta, unsynced)?;
-        drop(pinned);
-        Ok(place)
+        Ok(self.place_layer(name, meta, stage, pinned)?)
     }
 
+    /// Renames the directory into place, where nothing says yet that it is whole.
     fn place_layer(
         &self,
         name: [u8; 32],
-        stage: &Stage,
-        meta: &TreeMeta,
-        mut unsynced: BTreeSet<PathBuf>,
-    ) -> Result<PathBuf, StoreError> {
+        meta: TreeMeta,
+        stage: Stage,
+        pinned: Pinned,
+    ) -> Result<NewLayer, StoreError> {
         let (layout, thing) = (self.paths(), Thing::Layer(name));
-        let (place, meta_place) = (layout.layer(name), layout.meta_of(thing));
-        let staged = stage.join("meta");
-        disk::write_file(&staged, &encode(meta))?;
-        unsynced.insert(staged.clone());
-        // The directory's name is believed, so what is in it has to be safe before.
+        let dir = layout.layer(name);
+        let _adding = self.locks.add();
+        // Whatever speaks of what was there does not speak of what is not on the disk yet.
+        if self.tree_row(thing).map_or(true, |row| row.is_some()) {
+            self.submit("forget a damaged source layer", vec![Change::DropTree { thing }])?;
+        }
+        if disk::remove_file(&layout.meta_of(thing))? {
+            disk::settle(layout.root(), &[layout.metas()])?;
+        }
+        // Or another thread was faster, and its files are the same.
+        if dir.symlink_metadata().is_ok() && self.leases.is_shared(thing) {
+            // A build may be reading it: it goes when the directory is opened again.
+            self.set_aside(&dir)?;
+        } else if dir.symlink_metadata().is_ok() {
+            disk::rename(&dir, &stage.join("old"), "move aside what was left in the place of")?;
+        }
+        disk::rename(&stage.tree(), &dir, "rename a new source layer to")?;
+        Ok(NewLayer {
+            dir,
+            thing,
+            meta,
+            stage,
+            is_recorded: false,
+            has_litter: Arc::clone(&self.has_litter),
+            _lease: self.lease(thing),
+            _pinned: pinned,
+        })
+    }
+
+    /// Has layers found from now on, also after a power cut: all of them are on the disk before any
+    /// of them has a row.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the disk does not take them: what was made from them since is not to
+    /// be trusted. [`StoreError::NoSpace`], [`StoreError::Txn`].
+    pub fn record_layers(&self, mut layers: Vec<NewLayer>) -> Result<(), StoreError> {
+        let layout = self.paths();
+        let mut unsynced = vec![layout.sources()];
+        for NewLayer { dir, meta, stage, .. } in &layers {
+            let staged = stage.join("meta");
+            disk::write_file(&staged, &encode(meta))?;
+            unsynced.extend([staged, dir.clone()]);
+            let has_bytes = |entry: &Entry| !matches!(entry, Entry::Symlink { .. });
+            let entries = meta.tree.iter().filter(|(_, entry)| has_bytes(entry));
+            unsynced.extend(entries.map(|(path, _)| dir.join(path.as_path())));
+        }
         disk::settle(layout.root(), &unsynced)?;
         let _adding = self.locks.add();
-        // Without a row, or with one that is wrong; or another thread was faster, and its files are
-        // the same.
-        if place.symlink_metadata().is_ok() && self.leases.is_shared(thing) {
-            // A build may be reading it: it goes when the directory is opened again.
-            self.set_aside(&place)?;
-        } else if place.symlink_metadata().is_ok() {
-            disk::rename(&place, &stage.join("old"), "move aside what was left in the place of")?;
+        for NewLayer { thing, stage, .. } in &layers {
+            let place = layout.meta_of(*thing);
+            disk::rename(&stage.join("meta"), &place, "rename metadata to")?;
         }
-        disk::rename(&stage.join("tree"), &place, "rename a new source layer to")?;
-        disk::rename(&staged, &meta_place, "rename metadata to")?;
-        disk::settle(layout.root(), &[layout.sources(), layout.metas()].into())?;
-        let row = meta.row();
-        self.submit(
-            "record a source layer",
-            vec![Change::PutTree { thing, row, blobs: Vec::new() }],
-        )?;
-        Ok(place)
+        disk::settle(layout.root(), &[layout.metas()])?;
+        let put = |layer: &NewLayer| Change::PutTree {
+            thing: layer.thing,
+            row: layer.meta.row(),
+            blobs: Vec::new(),
+        };
+        self.submit("record source layers", layers.iter().map(put).collect())?;
+        for layer in &mut layers {
+            layer.is_recorded = true;
+        }
+        Ok(())
     }
 
     /// The row of a layer or an image.
@@ -262,15 +328,8 @@ fn shape(entries: &[SourceEntry]) -> Result<Tree, StoreError> {
     Ok(shape)
 }
 
-fn make_directories(shape: &Tree, top: &Path) -> Result<BTreeSet<PathBuf>, StoreError> {
+fn make_directories(shape: &Tree, top: &Path) -> Result<(), StoreError> {
     disk::create_dir(top)?;
-    let mut made = BTreeSet::from([top.to_owned()]);
-    for (path, entry) in shape.iter() {
-        if *entry == Entry::Directory {
-            let place = top.join(path.as_path());
-            disk::create_dir(&place)?;
-            made.insert(place);
-        }
-    }
-    Ok(made)
+    let directories = shape.iter().filter(|(_, entry)| **entry == Entry::Directory);
+    directories.map(|(path, _)| top.join(path.as_path())).try_for_each(|dir| disk::create_dir(&dir))
 }

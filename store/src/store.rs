@@ -28,6 +28,8 @@ pub struct Store {
     pub(crate) pins: Pins,
     /// Held while image names change, in their file and their table.
     pub(crate) naming: Mutex<()>,
+    /// Held while a blob's file is replaced.
+    pub(crate) replacing: Mutex<()>,
     /// Held while an image is taken in.
     pub(crate) adopting: Mutex<()>,
     /// Counts looks at outputs, so that each looks elsewhere.
@@ -83,6 +85,7 @@ impl Store {
             leases: Leases::default(),
             pins: Pins::default(),
             naming: Mutex::default(),
+            replacing: Mutex::default(),
             adopting: Mutex::default(),
             // A process that looks once and leaves should not look where the last one did.
             looks: AtomicU64::new(std::process::id().into()),

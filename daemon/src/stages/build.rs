@@ -29,6 +29,7 @@ use crate::config::Decided;
 use crate::contract;
 use crate::engine::flight::Flight;
 use crate::engine::outcome::{Failure, Outcome};
+use crate::engine::tasks;
 use crate::engine::watch::Happening;
 use crate::engine::{Engine, now_unix_s};
 use crate::problem::{EngineError, Problem};
@@ -90,15 +91,16 @@ pub(crate) fn build(
 ) -> Result<Outcome, Problem> {
     match make(engine, flight, order)? {
         Made::Artifacts { tree, log, usage, phases, notes, config_differences } => {
+            let made = tree.id();
             let (mut row, _) = flight.phase("store", "", || {
                 let mut record = record(order, phases.clone(), usage.clone());
                 record.warnings.extend(notes);
                 record.config_differences = config_differences;
-                Ok(engine.store.commit(&record, &tree, Some(log))?)
+                Ok(engine.store.commit(&record, tree, Some(log))?)
             })?;
             // The row may be that of an earlier build; what is told is of this one.
             (row.record.phases, row.record.usage) = (phases, usage);
-            if row.tree != tree.id() {
+            if row.tree != made {
                 flight.notice(
                     "irreproducible",
                     "this build gave other bytes than the stored output, which stays; \
@@ -119,15 +121,36 @@ pub(crate) fn build(
 pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Result<Made, Problem> {
     let _slot = engine.slots.take(|| flight.is_abandoned()).ok_or(EngineError::Withdrawn)?;
     let mut phases = Vec::new();
-    let (source, took) =
-        flight.phase("ingest", "", || super::ingest::ingest(engine, &order.selection))?;
+    let ((source, fresh), took) =
+        flight.phase("ingest", "", || super::ingest::ingest_at_once(engine, &order.selection))?;
     phases.push(phase("ingest", took));
+    let mut recorded = Ok(());
+    let record = Box::new(|| recorded = fresh.record());
+    // The disk has as long as the build takes.
+    let made = tasks::together(vec![record], || make_from(engine, flight, order, &source, phases));
+    let made = made.map_err(|source| EngineError::Host {
+        action: "start",
+        path: "a thread that waits for the disk".into(),
+        source,
+    })?;
+    recorded?;
+    made
+}
+
+/// Runs the jail on sources that are there, and collects.
+fn make_from(
+    engine: &Engine,
+    flight: &Arc<Flight>,
+    order: &Order,
+    source: &Source,
+    mut phases: Vec<Phase>,
+) -> Result<Made, Problem> {
     image::inspect(engine, &order.toolchain)?;
     let keepable = order.keep_failed.then(|| Keepable::new(engine)).transpose()?;
     let room = engine.scratch(order.limits.scratch_b)?;
     let kept = keepable.as_ref().map(|keepable| Scratch::Directory(keepable.tree()));
     let scratch = kept.unwrap_or_else(|| room.scratch.clone());
-    let spec = jail_spec(order, &source, scratch);
+    let spec = jail_spec(order, source, scratch);
     if !order.without.is_empty() {
         let marks: Vec<_> = marks(&order.without).into_iter().collect();
         let text = "this host lacks a part of the sandbox, and is not required to have it";

@@ -1,11 +1,13 @@
 //! Git objects become directories that can be mounted: one for each layer, made once per content.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use kbs_source::{ItemKind, Layer, Selection};
-use kbs_store::{Executable, Lease, SourceEntry, SourceKind, Thing};
+use kbs_store::{Executable, Lease, NewLayer, SourceEntry, SourceKind, Thing};
 
+use crate::engine::locks::KeyGuard;
 use crate::engine::{Engine, now_unix_s};
 use crate::problem::Problem;
 
@@ -18,24 +20,63 @@ pub(crate) struct Source {
     _leases: Arc<Vec<Lease>>,
 }
 
-/// Finds or makes every layer of a selection.
-pub(crate) fn ingest(engine: &Engine, selection: &Selection) -> Result<Source, Problem> {
-    let (mut layers, mut leases) = (Vec::new(), Vec::new());
-    for layer in selection.layers() {
-        let thing = Thing::Layer(*layer.id.as_bytes());
-        leases.push(engine.store.lease(thing));
-        layers.push(self::layer(engine, &layer)?);
-        engine.touch(thing);
-    }
-    Ok(Source { layers, _leases: Arc::new(leases) })
+/// Layers that were just made and are not recorded; whoever else wants one waits.
+#[must_use]
+pub(crate) struct Fresh<'e> {
+    engine: &'e Engine,
+    made: Vec<(NewLayer, KeyGuard<'e, [u8; 32]>)>,
 }
 
-fn layer(engine: &Engine, layer: &Layer<'_>) -> Result<PathBuf, Problem> {
+impl Fresh<'_> {
+    /// Waits until the disk has them, and has them found from now on.
+    pub(crate) fn record(self) -> Result<(), Problem> {
+        let Self { engine, made } = self;
+        let (layers, _held): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+        if layers.is_empty() {
+            return Ok(());
+        }
+        Ok(engine.store.record_layers(layers)?)
+    }
+}
+
+/// Finds or makes every layer of a selection.
+pub(crate) fn ingest(engine: &Engine, selection: &Selection) -> Result<Source, Problem> {
+    let (source, fresh) = ingest_at_once(engine, selection)?;
+    fresh.record()?;
+    Ok(source)
+}
+
+/// As [`ingest`], but does not wait for the disk: nothing that is made from the source may be kept
+/// before [`Fresh::record`] has succeeded.
+pub(crate) fn ingest_at_once<'e>(
+    engine: &'e Engine,
+    selection: &Selection,
+) -> Result<(Source, Fresh<'e>), Problem> {
+    let layers = selection.layers();
+    let mut leases = Vec::new();
+    let mut fresh = Fresh { engine, made: Vec::new() };
+    // Several are held at a time, so everybody takes them in one order.
+    let mut dirs = BTreeMap::new();
+    for layer in layers.iter().map(|layer| (layer.id, layer)).collect::<BTreeMap<_, _>>().values() {
+        let thing = Thing::Layer(*layer.id.as_bytes());
+        leases.push(engine.store.lease(thing));
+        dirs.insert(layer.id, self::layer(engine, layer, &mut fresh)?);
+        engine.touch(thing);
+    }
+    let layers = layers.iter().map(|layer| dirs[&layer.id].clone()).collect();
+    Ok((Source { layers, _leases: Arc::new(leases) }, fresh))
+}
+
+fn layer<'e>(
+    engine: &'e Engine,
+    layer: &Layer<'_>,
+    fresh: &mut Fresh<'e>,
+) -> Result<PathBuf, Problem> {
     let name = *layer.id.as_bytes();
     if let Some(dir) = engine.store.layer(name)? {
         return Ok(dir);
     }
-    let _guard = engine.ingesting.hold(&name);
+    let held = engine.ingesting.hold(&name);
     if let Some(dir) = engine.store.layer(name)? {
         return Ok(dir);
     }
@@ -57,5 +98,8 @@ fn layer(engine: &Engine, layer: &Layer<'_>) -> Result<PathBuf, Problem> {
         ItemKind::File { oid, .. } => engine.mirror.read(*oid),
         ItemKind::Directory | ItemKind::Symlink { .. } => Ok(Vec::new()),
     };
-    Ok(engine.store.ingest_layer(name, &entries, &read, now_unix_s())?)
+    let made = engine.store.ingest_layer(name, &entries, &read, now_unix_s())?;
+    let dir = made.dir().to_owned();
+    fresh.made.push((made, held));
+    Ok(dir)
 }

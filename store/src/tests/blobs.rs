@@ -29,6 +29,7 @@ fn what_was_taken_in_is_read_back() {
     let mut read = Vec::new();
     reader.read_to_end(&mut read).unwrap();
     assert_eq!(read, bytes);
+    drop(tree);
     assert!(names_in(&store.paths().scratch()).is_empty());
 }
 
@@ -93,8 +94,8 @@ fn an_abandoned_or_refused_ingest_leaves_nothing() {
     let mut ingest = store.ingest().unwrap();
     let error = ingest.file(path("a"), Executable::No, &mut Torn).unwrap_err();
     assert!(matches!(error, StoreError::Input { .. }));
-    ingest.file(path("a"), Executable::No, &mut b"x".as_slice()).unwrap();
-    let error = ingest.file(path("a/b"), Executable::No, &mut b"x".as_slice()).unwrap_err();
+    ingest.file(path("c"), Executable::No, &mut b"x".as_slice()).unwrap();
+    let error = ingest.file(path("c/b"), Executable::No, &mut b"x".as_slice()).unwrap_err();
     assert_eq!(error.class(), Class::User);
     let error = ingest.symlink(path("b"), "x\0y".to_owned()).unwrap_err();
     assert_eq!(error.class(), Class::User);

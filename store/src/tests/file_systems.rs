@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use kbs_plan::id::BlobId;
 
-use super::{firmware, log, path, record};
+use super::{firmware, log, path, record, recorded};
 use crate::{Executable, Repair, Scope, SourceEntry, SourceKind, Store};
 
 /// A file system of its own, in a file; gone with this value.
@@ -70,15 +70,14 @@ fn lives(on: &Path, can_share: bool) {
     let store = Store::open(&state).unwrap();
     assert_eq!(store.can_share_bytes(), can_share);
     let tree = firmware(&store, "mcu");
-    let row = store.commit(&record("mcu"), &tree, Some(log(&store, "CC\n"))).unwrap();
-    drop(tree);
+    let row = store.commit(&record("mcu"), tree, Some(log(&store, "CC\n"))).unwrap();
 
     let bytes = noise(1);
     let layer = |name: u8| {
         let kind = SourceKind::File { executable: Executable::No };
         let entries = [SourceEntry { path: path(&format!("file-{name}")), kind }];
         let read = |_| Ok::<_, Infallible>(bytes.clone());
-        store.ingest_layer([name; 32], &entries, &read, 17).unwrap()
+        recorded(&store, store.ingest_layer([name; 32], &entries, &read, 17))
     };
     let first = layer(1);
     let before_b = used_b(on);
@@ -153,7 +152,7 @@ fn a_full_file_system_can_be_collected() {
     for number in 0..20 {
         let name = format!("mcu-{number}");
         let tree = firmware(&store, &name);
-        store.commit(&record(&name), &tree, None).unwrap();
+        store.commit(&record(&name), tree, None).unwrap();
     }
     let mut filler = fs::File::create(mounted.place.join("filler")).unwrap();
     while std::io::Write::write_all(&mut filler, &[7; 4096]).is_ok() {}

@@ -79,7 +79,7 @@ fn a_commit_does_not_wait_for_an_import() {
         scope.spawn(|| store.remove(&[Item::Failure(record("broken").key)], 17).unwrap());
         thread::sleep(Duration::from_millis(30));
         let begun = Instant::now();
-        store.commit(&record("other"), &tree, None).unwrap();
+        store.commit(&record("other"), tree, None).unwrap();
         let (waited, whole) = (begun.elapsed(), import.join().unwrap());
         assert!(waited < whole / 2, "a commit took {waited:?} of an import's {whole:?}");
     });

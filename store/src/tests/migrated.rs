@@ -54,7 +54,7 @@ fn make_files(lab: &Lab) -> Vec<OutputRow> {
     let store = lab.open();
     for name in ["mcu", "rpi"] {
         let tree = firmware(&store, name);
-        store.commit(&old(name), &tree, Some(log(&store, "CC\n"))).unwrap();
+        store.commit(&old(name), tree, Some(log(&store, "CC\n"))).unwrap();
     }
     let mut again = old("again");
     again.content = record("mcu").content;

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use kbs_plan::id::{BuildKey, ConfigHash, ContentKey};
 use kbs_plan::path::RelPath;
 
-use crate::{Executable, Ingested, LogFile, OutputRecord, Phase, Store};
+use crate::{Executable, Ingested, LogFile, NewLayer, OutputRecord, Phase, SourceError, Store};
 
 /// A state directory that goes away with this value.
 struct Lab {
@@ -93,6 +93,17 @@ fn log(store: &Store, text: &str) -> LogFile {
     let mut writer = store.log_writer(1 << 20).unwrap();
     writer.write_all(text.as_bytes()).unwrap();
     writer.finish().unwrap()
+}
+
+/// Has a layer recorded; returns its directory.
+fn recorded<E: std::error::Error>(
+    store: &Store,
+    layer: Result<NewLayer, SourceError<E>>,
+) -> PathBuf {
+    let layer = layer.unwrap();
+    let dir = layer.dir().to_owned();
+    store.record_layers(vec![layer]).unwrap();
+    dir
 }
 
 fn image(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {

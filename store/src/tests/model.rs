@@ -146,7 +146,7 @@ impl Life {
                 let record = self.described(name);
                 // Some share a file, all share two.
                 let tree = firmware(self.store(), &format!("mcu-{}", name / 2));
-                self.store().commit(&record, &tree, None).unwrap();
+                self.store().commit(&record, tree, None).unwrap();
                 self.outputs.entry(record.key).or_insert_with(|| Known {
                     project: record.project.clone(),
                     created: record.created_unix_s,
@@ -201,14 +201,7 @@ impl Life {
                 self.leases.insert(name, lease);
             }
             Step::Unlease(name) => drop(self.leases.remove(&name)),
-            Step::Layer(name) => {
-                let kind = SourceKind::File { executable: Executable::No };
-                let entries = [SourceEntry { path: super::path("main.c"), kind }];
-                let read = |_| Ok::<_, Infallible>(vec![name; 100]);
-                self.store().ingest_layer(layer_name(name), &entries, &read, self.now).unwrap();
-                self.store().touch(Thing::Layer(layer_name(name)), self.now).unwrap();
-                self.layers.insert(name, self.now);
-            }
+            Step::Layer(name) => self.make_layer(name),
             Step::Collect(policy) => self.collect(&policy),
             Step::Sweep => {
                 let swept = self.store().sweep().unwrap();
@@ -222,6 +215,16 @@ impl Life {
             }
             Step::Wait(seconds) => self.now += seconds,
         }
+    }
+
+    fn make_layer(&mut self, name: u8) {
+        let kind = SourceKind::File { executable: Executable::No };
+        let entries = [SourceEntry { path: super::path("main.c"), kind }];
+        let read = |_| Ok::<_, Infallible>(vec![name; 100]);
+        let made = self.store().ingest_layer(layer_name(name), &entries, &read, self.now);
+        super::recorded(self.store(), made);
+        self.store().touch(Thing::Layer(layer_name(name)), self.now).unwrap();
+        self.layers.insert(name, self.now);
     }
 
     fn make_link(&mut self, name: u8) {

@@ -14,7 +14,7 @@ use crate::{
 fn committed_at(store: &Store, name: &str, created_unix_s: u64) {
     let tree = firmware(store, name);
     let record = OutputRecord { created_unix_s, ..record(name) };
-    store.commit(&record, &tree, Some(log(store, "CC\n"))).unwrap();
+    store.commit(&record, tree, Some(log(store, "CC\n"))).unwrap();
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_name_that_is_not_utf_8_in_an_image_is_an_error_and_harms_nothing() {
     let mut ingest = store.ingest().unwrap();
     ingest.file(super::path("\u{e4}"), Executable::No, &mut b"x".as_slice()).unwrap();
     let tree = ingest.finish().unwrap();
-    store.commit(&record("umlaut"), &tree, None).unwrap();
+    store.commit(&record("umlaut"), tree, None).unwrap();
     let verified = store.verify(Scope::Whole, Repair::No, &mut |_| true).unwrap();
     assert_eq!(verified.findings, []);
 }

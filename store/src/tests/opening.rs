@@ -136,12 +136,12 @@ fn a_damaged_database_is_refused_and_made_again_when_asked() {
     let lab = Lab::new();
     let store = lab.open();
     let tree = firmware(&store, "mcu");
-    let row = store.commit(&record("mcu"), &tree, Some(log(&store, "CC\n"))).unwrap();
+    let row = store.commit(&record("mcu"), tree, Some(log(&store, "CC\n"))).unwrap();
     let mut other = record("mcu");
     other.key = BuildKey::of(b"same content, other commit");
     let alias = store.alias(&other, row.record.key).unwrap();
     let broken = firmware(&store, "broken");
-    let broken = store.commit(&record("broken"), &broken, None).unwrap();
+    let broken = store.commit(&record("broken"), broken, None).unwrap();
     super::overwrite(&store.output_path(&broken).join("out/fw.bin"), b"firmware of brokeN");
     let database = store.paths().database();
     drop(store);

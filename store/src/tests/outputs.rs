@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::UNIX_EPOCH;
 
-use kbs_plan::id::BuildKey;
+use kbs_plan::id::{BlobId, BuildKey};
 
 use super::{Lab, firmware, log, names_in, overwrite, path, record};
 use crate::check::WINDOW;
@@ -20,7 +20,7 @@ use crate::{
 
 fn committed(store: &Store, name: &str) -> OutputRow {
     let tree = firmware(store, name);
-    store.commit(&record(name), &tree, Some(log(store, "CC\n"))).unwrap()
+    store.commit(&record(name), tree, Some(log(store, "CC\n"))).unwrap()
 }
 
 fn nothing(store: &Store) -> Ingested {
@@ -39,11 +39,10 @@ fn a_commit_is_found_again() {
     let lab = Lab::new();
     let store = lab.open();
     let tree = firmware(&store, "mcu");
-    let row = store.commit(&record("mcu"), &tree, Some(log(&store, "CC\n"))).unwrap();
-    assert_eq!(row.record, record("mcu"));
-    assert_eq!((row.tree, row.entries, row.size_b), (tree.id(), 5, 20));
     let expected = kbs_plan::tree::Tree::clone(&tree);
-    drop(tree);
+    let row = store.commit(&record("mcu"), tree, Some(log(&store, "CC\n"))).unwrap();
+    assert_eq!(row.record, record("mcu"));
+    assert_eq!((row.tree, row.entries, row.size_b), (expected.id(), 5, 20));
     drop(store);
 
     let store = lab.open();
@@ -69,7 +68,7 @@ fn a_commit_is_found_again() {
 fn an_empty_output_is_an_output() {
     let lab = Lab::new();
     let store = lab.open();
-    let row = store.commit(&record("empty"), &nothing(&store), None).unwrap();
+    let row = store.commit(&record("empty"), nothing(&store), None).unwrap();
     assert_eq!(store.output(row.record.key).unwrap().found().unwrap(), row);
     assert!(store.tree(&row).unwrap().is_empty());
 }
@@ -110,7 +109,7 @@ fn the_first_sound_output_of_a_key_stays() {
     let store = lab.open();
     let row = committed(&store, "mcu");
     let other = firmware(&store, "another result");
-    let again = store.commit(&record("mcu"), &other, Some(log(&store, "again\n"))).unwrap();
+    let again = store.commit(&record("mcu"), other, Some(log(&store, "again\n"))).unwrap();
     assert_eq!(again, row);
     assert!(names_in(&store.paths().scratch()).is_empty());
 }
@@ -123,34 +122,34 @@ fn marked(name: &str) -> OutputRecord {
 fn what_was_made_in_a_better_sandbox_replaces_what_was_not_and_is_never_replaced_by_it() {
     let lab = Lab::new();
     let store = lab.open();
-    let [worse, better] = ["worse", "better"].map(|name| firmware(&store, name));
-    let first = store.commit(&marked("mcu"), &worse, Some(log(&store, "worse\n"))).unwrap();
-    assert_eq!(store.commit(&marked("mcu"), &better, None).unwrap(), first);
+    let [worse, better] = ["worse", "better"].map(|name| || firmware(&store, name));
+    let first = store.commit(&marked("mcu"), worse(), Some(log(&store, "worse\n"))).unwrap();
+    assert_eq!(store.commit(&marked("mcu"), better(), None).unwrap(), first);
 
-    let whole = store.commit(&record("mcu"), &better, Some(log(&store, "better\n"))).unwrap();
+    let whole = store.commit(&record("mcu"), better(), Some(log(&store, "better\n"))).unwrap();
     assert!(whole.record.marks.is_empty());
-    assert_eq!(whole.tree, better.id());
+    assert_eq!(whole.tree, better().id());
     assert_eq!(store.output(whole.record.key).unwrap().found().unwrap(), whole);
     assert_eq!(fs::read(store.output_path(&whole).join("dict")).unwrap(), b"{}");
     assert_eq!(store.by_content(whole.record.content).unwrap(), Some(whole.record.key));
-    assert_eq!(store.commit(&marked("mcu"), &worse, None).unwrap(), whole);
+    assert_eq!(store.commit(&marked("mcu"), worse(), None).unwrap(), whole);
 }
 
 #[test]
 fn an_alias_of_what_was_made_in_a_better_sandbox_replaces_what_was_not() {
     let lab = Lab::new();
     let store = lab.open();
-    let tree = firmware(&store, "mcu");
+    let tree = || firmware(&store, "mcu");
     let content = record("mcu").content;
     let own = OutputRecord { content, ..marked("own") };
     let alias = OutputRecord { content, ..record("alias") };
-    store.commit(&marked("mcu"), &tree, None).unwrap();
-    store.commit(&own, &tree, None).unwrap();
+    store.commit(&marked("mcu"), tree(), None).unwrap();
+    store.commit(&own, tree(), None).unwrap();
     let old = store.alias(&alias, record("mcu").key).unwrap();
     assert_eq!(old.record.marks, marked("mcu").marks);
 
     // The base is built again; what stood for the one before goes with it.
-    let base = store.commit(&record("mcu"), &tree, None).unwrap();
+    let base = store.commit(&record("mcu"), tree(), None).unwrap();
     assert!(matches!(store.output(alias.key).unwrap(), LookUp::Absent));
     for record in [alias, OutputRecord { marks: BTreeSet::new(), ..own.clone() }] {
         let row = store.alias(&record, base.record.key).unwrap();
@@ -160,22 +159,47 @@ fn an_alias_of_what_was_made_in_a_better_sandbox_replaces_what_was_not() {
     }
     assert!(store.output(base.record.key).unwrap().found().is_some());
     // Nothing marked takes the place of what is not.
-    store.commit(&own, &tree, None).unwrap();
+    store.commit(&own, tree(), None).unwrap();
     assert!(store.output(own.key).unwrap().found().unwrap().record.marks.is_empty());
 }
 
 #[test]
-fn a_blob_that_is_missing_stops_a_commit() {
+fn a_blob_that_goes_missing_stops_an_ingest() {
     let lab = Lab::new();
     let store = lab.open();
-    let tree = firmware(&store, "mcu");
-    let blob = tree.files().next().unwrap().1;
+    committed(&store, "mcu");
+    let mut ingest = store.ingest().unwrap();
+    let (blob, _) = ingest.file(path("dict"), Executable::No, &mut b"{}".as_slice()).unwrap();
     fs::remove_file(store.paths().blob(blob, Variant::ALL[0])).unwrap();
-    let error = store.commit(&record("mcu"), &tree, None).unwrap_err();
+    let error = ingest.finish().unwrap_err();
     assert!(matches!(error, StoreError::MissingBlob { id } if id == blob));
-    assert!(matches!(store.output(record("mcu").key).unwrap(), LookUp::Absent));
-    let tree = firmware(&store, "mcu");
-    store.commit(&record("mcu"), &tree, None).unwrap();
+    committed(&store, "again");
+}
+
+/// Others have links to what is sound, which count as uses of the blob.
+#[test]
+fn a_new_blob_takes_the_place_of_a_damaged_one_and_of_no_other() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let of = |bytes: &[u8]| store.paths().blob(BlobId::of(bytes), Variant::ALL[0]);
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    // Two that do not know of each other, as two threads may.
+    let [mut one, mut other] = [(); 2].map(|()| store.ingest().unwrap());
+    for ingest in [&mut one, &mut other] {
+        ingest.file(path("fw.bin"), Executable::No, &mut b"new".as_slice()).unwrap();
+    }
+    let one = store.commit(&record("one"), one.finish().unwrap(), None).unwrap();
+    let other = store.commit(&record("other"), other.finish().unwrap(), None).unwrap();
+    let files = [&one, &other].map(|row| inode(&store.output_path(row).join("fw.bin")));
+    assert_eq!(files, [inode(&of(b"new")); 2]);
+
+    let mut ingest = store.ingest().unwrap();
+    ingest.file(path("fw.bin"), Executable::No, &mut b"fresh".as_slice()).unwrap();
+    fs::create_dir_all(of(b"fresh").parent().unwrap()).unwrap();
+    fs::write(of(b"fresh"), "stale").unwrap();
+    let row = store.commit(&record("fresh"), ingest.finish().unwrap(), None).unwrap();
+    assert_eq!(fs::read(of(b"fresh")).unwrap(), b"fresh");
+    assert_eq!(inode(&store.output_path(&row).join("fw.bin")), inode(&of(b"fresh")));
 }
 
 #[test]
@@ -183,7 +207,7 @@ fn names_cannot_leave_their_directory() {
     let lab = Lab::new();
     let store = lab.open();
     for name in ["", "..", ".hidden", "a/b", "a\0", "ä", &"x".repeat(101)] {
-        let error = store.commit(&record(name), &nothing(&store), None).unwrap_err();
+        let error = store.commit(&record(name), nothing(&store), None).unwrap_err();
         assert!(matches!(error, StoreError::Name { .. }), "{name}");
     }
 }
@@ -292,7 +316,7 @@ fn of_many_files_each_look_sees_others_and_few() {
         let name = path(&format!("module-{n:04}.ko"));
         ingest.file(name, Executable::No, &mut n.to_string().as_bytes()).unwrap();
     }
-    let row = store.commit(&record("modules"), &ingest.finish().unwrap(), None).unwrap();
+    let row = store.commit(&record("modules"), ingest.finish().unwrap(), None).unwrap();
     let key = row.record.key;
     let dir = store.output_path(&row);
     overwrite(&dir.join("module-0000.ko"), b"longer than before");
@@ -310,7 +334,7 @@ fn an_alias_is_served_from_the_same_directory_and_falls_with_it() {
     let mut base_record = record("mcu");
     base_record.marks.insert("degraded sandbox".to_owned());
     let tree = firmware(&store, "mcu");
-    let base = store.commit(&base_record, &tree, Some(log(&store, "CC\n"))).unwrap();
+    let base = store.commit(&base_record, tree, Some(log(&store, "CC\n"))).unwrap();
 
     let mut later = record("mcu-later");
     later.content = base_record.content;
@@ -334,12 +358,12 @@ fn an_alias_is_served_from_the_same_directory_and_falls_with_it() {
 
     // The base comes back with another tree: what claims to equal it is not served.
     let again = firmware(&store, "mcu");
-    store.commit(&base_record, &again, None).unwrap();
+    store.commit(&base_record, again, None).unwrap();
     store.alias(&latest, base.record.key).unwrap();
     let drop_base = crate::changes::Change::DropOutput { key: base.record.key };
     store.submit("forget the base alone", vec![drop_base]).unwrap();
     let other = firmware(&store, "not reproducible");
-    store.commit(&base_record, &other, None).unwrap();
+    store.commit(&base_record, other, None).unwrap();
     assert!(reason(store.output(latest.key).unwrap()).contains("is gone"));
     assert!(store.output(base.record.key).unwrap().found().is_some());
 
@@ -380,7 +404,7 @@ fn outputs_are_listed_newest_first_with_their_last_use() {
     let store = lab.open();
     for (name, created_unix_s) in [("b", 20), ("a", 10), ("c", 30)] {
         let record = OutputRecord { created_unix_s, ..record(name) };
-        store.commit(&record, &nothing(&store), None).unwrap();
+        store.commit(&record, nothing(&store), None).unwrap();
     }
     let listed = |store: &Store| -> Vec<_> {
         let rows = store.outputs().unwrap();
@@ -402,7 +426,7 @@ fn a_key_is_found_by_its_beginning() {
     let key = |hex: &str| format!("{hex:0<64}").parse::<BuildKey>().unwrap();
     for hex in ["abcd1", "abcd2", "ffff"] {
         let record = OutputRecord { key: key(hex), ..record("x") };
-        store.commit(&record, &nothing(&store), None).unwrap();
+        store.commit(&record, nothing(&store), None).unwrap();
     }
     super::history::fail(&store, key("abcd3"), "log\n");
     super::history::fail(&store, key("ffff"), "log\n");

@@ -14,7 +14,7 @@ use crate::{Item, Policy, Repair, Root, RootKind, Scope, Store, Thing, decide};
 
 fn commit(store: &Store, name: &str) -> crate::OutputRow {
     let tree = firmware(store, name);
-    store.commit(&record(name), &tree, Some(log(store, "CC\n"))).unwrap()
+    store.commit(&record(name), tree, Some(log(store, "CC\n"))).unwrap()
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_newest_build_of_a_project_is_kept_when_it_equals_an_older_one() {
     let mut later = record("later");
     later.created_unix_s += 10;
     let tree = firmware(&store, "later");
-    store.commit(&later, &tree, None).unwrap();
+    store.commit(&later, tree, None).unwrap();
     let mut newest = record("newest");
     newest.content = base.record.content;
     newest.created_unix_s += 20;

@@ -10,7 +10,7 @@ use std::thread;
 use kbs_plan::id::BlobId;
 
 use super::verified::{findings, flip};
-use super::{Lab, firmware, log, path, record};
+use super::{Lab, firmware, log, path, record, recorded};
 use crate::layout::Variant;
 use crate::meta::OutputMeta;
 use crate::row::Ending;
@@ -18,7 +18,7 @@ use crate::{Executable, LookUp, Repair, Scope, SourceEntry, SourceKind, Store, T
 
 pub(super) fn commit(store: &Store, name: &str) -> crate::OutputRow {
     let tree = firmware(store, name);
-    store.commit(&record(name), &tree, Some(log(store, "CC\n"))).unwrap()
+    store.commit(&record(name), tree, Some(log(store, "CC\n"))).unwrap()
 }
 
 pub(super) fn image(store: &Store, name: [u8; 32], files: &[(&str, &[u8])]) {
@@ -51,7 +51,7 @@ pub(super) fn layer(store: &Store, name: u8, text: &str) -> PathBuf {
         SourceEntry { path: path("other.c"), kind },
     ];
     let read = |number: usize| Ok::<_, Infallible>(format!("{text} {number}").into_bytes());
-    store.ingest_layer([name; 32], &entries, &read, 17).unwrap()
+    recorded(store, store.ingest_layer([name; 32], &entries, &read, 17))
 }
 
 /// A process that has no more file descriptors knows nothing of an output, and drops it.
@@ -145,7 +145,7 @@ fn a_repair_leaves_what_was_made_again_meanwhile() {
     });
     let seen = seen.unwrap();
     let tree = ingested.unwrap();
-    let committed = store.commit(&record("other"), &tree, None);
+    let committed = store.commit(&record("other"), tree, None);
     assert!(
         committed.is_ok(),
         "a pinned, sound blob was removed: {:?}; {:#?}",
@@ -284,15 +284,13 @@ fn a_project_with_a_long_name_is_refused_and_stops_no_rebuild() {
     let row = commit(&store, "mcu");
     let mut long = record("long");
     long.project = "x".repeat(70_000);
-    let tree = firmware(&store, "mcu");
-    let told = store.commit(&long, &tree, None);
+    let told = store.commit(&long, firmware(&store, "mcu"), None);
     assert!(matches!(told, Err(crate::StoreError::ProjectName { size_b: 70_000 })), "{told:?}");
     assert!(store.alias(&long, row.record.key).is_err());
     // Whoever wrote it: metadata that says so.
-    let mut meta = OutputMeta::new(&row, &tree);
+    let mut meta = OutputMeta::new(&row, &store.tree(&row).unwrap());
     meta.row.record = long.clone();
     store.place_meta(&store.paths().meta(long.key), &meta.encode()).unwrap();
-    drop(tree);
     drop(store);
     fs::remove_file(lab.state.join("kbs.redb")).unwrap();
     let store = lab.open();

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Lab, names_in, path};
+use super::{Lab, names_in, path, recorded};
 use crate::{Executable, SourceEntry, SourceError, SourceKind, Store, StoreError, Thing};
 
 fn entry(name: &str, kind: SourceKind) -> SourceEntry {
@@ -35,7 +35,7 @@ fn layer() -> (Vec<SourceEntry>, Vec<&'static [u8]>) {
 fn stored(store: &Store, name: [u8; 32]) -> PathBuf {
     let (entries, bytes) = layer();
     let read = |number: usize| Ok::<_, Infallible>(bytes[number].to_vec());
-    store.ingest_layer(name, &entries, &read, 17).unwrap()
+    recorded(store, store.ingest_layer(name, &entries, &read, 17))
 }
 
 #[test]
@@ -190,8 +190,13 @@ fn a_sweep_does_not_make_an_ingest_fail() {
                     .map(|it| SourceEntry { path: path(&format!("f{it}")), kind: kind.clone() })
                     .collect();
                 let read = |_| Ok::<_, Infallible>(text.clone().into_bytes());
-                if let Err(error) = store.ingest_layer([9; 32], &entries, &read, 17) {
-                    told = Some(format!("{error:?}"));
+                let made = store.ingest_layer([9; 32], &entries, &read, 17);
+                let made = made.map_err(|error| format!("{error:?}"));
+                let recorded = made.and_then(|layer| {
+                    store.record_layers(vec![layer]).map_err(|error| format!("{error:?}"))
+                });
+                if let Err(error) = recorded {
+                    told = Some(error);
                     break;
                 }
                 if Instant::now() > until {
@@ -216,4 +221,46 @@ fn a_sweep_leaves_what_is_leased() {
     let _lease = store.lease(Thing::Layer([5; 32]));
     store.sweep().unwrap();
     assert!(dir.exists(), "a leased directory was swept");
+}
+
+/// What a build may use before the disk has it, and nobody else may find.
+#[test]
+fn a_new_layer_is_there_for_its_maker_only() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let (entries, bytes) = layer();
+    let read = |number: usize| Ok::<_, Infallible>(bytes[number].to_vec());
+    let make = |name| store.ingest_layer([name; 32], &entries, &read, 17).unwrap();
+    let (kept, left) = (make(1), make(2));
+    assert_eq!(fs::read(kept.dir().join("src/main.c")).unwrap(), b"int main;");
+    assert_eq!(store.layer([1; 32]).unwrap(), None);
+    assert_eq!(names_in(&store.paths().metas()), [""; 0], "nothing speaks of it");
+    store.sweep().unwrap();
+    assert!(kept.dir().join("src/main.c").exists(), "a layer in use was swept");
+    let (dir, forgotten) = (kept.dir().to_owned(), left.dir().to_owned());
+    store.record_layers(vec![kept]).unwrap();
+    assert_eq!(store.layer([1; 32]).unwrap(), Some(dir.clone()));
+    // The daemon sweeps when it opens a directory that has litter.
+    drop(left);
+    drop(store);
+    assert!(lab.state.join("open").exists(), "nobody would sweep");
+    let store = lab.open();
+    store.sweep().unwrap();
+    assert!(!forgotten.exists() && dir.exists());
+}
+
+/// Were its row or its listing believed after a power cut, files would be that were never synced.
+#[test]
+fn what_a_new_layer_replaces_is_forgotten_first() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let dir = stored(&store, [1; 32]);
+    super::overwrite(&dir.join("src/twin.c"), b"int Main;");
+    let (entries, bytes) = layer();
+    let read = |number: usize| Ok::<_, Infallible>(bytes[number].to_vec());
+    let again = store.ingest_layer([1; 32], &entries, &read, 17).unwrap();
+    assert_eq!(store.totals().unwrap().layers, 0);
+    assert_eq!(names_in(&store.paths().metas()), [""; 0]);
+    store.record_layers(vec![again]).unwrap();
+    assert_eq!(store.layer([1; 32]).unwrap(), Some(dir));
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kbs_plan::id::BlobId;
 
-use super::{Lab, firmware, log, overwrite, path, record};
+use super::{Lab, firmware, log, overwrite, path, record, recorded};
 use crate::layout::{Purpose, Variant};
 use crate::row::Ending;
 use crate::{
@@ -21,7 +21,7 @@ const IMAGE: [u8; 32] = [9; 32];
 /// A store with one thing of each kind.
 fn full(store: &Store) -> OutputRow {
     let tree = firmware(store, "mcu");
-    let row = store.commit(&record("mcu"), &tree, Some(log(store, "CC\n"))).unwrap();
+    let row = store.commit(&record("mcu"), tree, Some(log(store, "CC\n"))).unwrap();
     let mut alias = record("again");
     alias.content = row.record.content;
     store.alias(&alias, row.record.key).unwrap();
@@ -32,7 +32,7 @@ fn full(store: &Store) -> OutputRow {
         SourceEntry { path: path("run.sh"), kind: file(Executable::Yes) },
     ];
     let read = |number: usize| Ok::<_, Infallible>(format!("source {number}").into_bytes());
-    store.ingest_layer(LAYER, &entries, &read, 17).unwrap();
+    recorded(store, store.ingest_layer(LAYER, &entries, &read, 17));
     image(store, IMAGE, &[("bin/cc", "compiler"), ("lib/libc.a", "library")]);
     let root = Root {
         name: "printer".to_owned(),

@@ -141,7 +141,7 @@ impl Store {
             return Ok(false);
         }
         let path = self.paths().blob(blob, variant);
-        disk::settle(self.paths().root(), &[waiting.clone()].into())?;
+        disk::settle(self.paths().root(), std::slice::from_ref(&waiting))?;
         disk::rename(&waiting, &path, "restore a blob in")?;
         Ok(true)
     }
@@ -182,7 +182,7 @@ impl Store {
         } else if !self.copy_of(file, &waiting)? {
             return Ok(false);
         }
-        disk::settle(self.paths().root(), &[waiting.clone()].into())?;
+        disk::settle(self.paths().root(), std::slice::from_ref(&waiting))?;
         disk::rename(&waiting, &job.path, "restore a file in")?;
         Ok(true)
     }

@@ -133,7 +133,7 @@ pub(super) fn commit_as(store: &Store, record: &OutputRecord) -> Outcome {
     ingest.file(path("dict"), Executable::No, &mut shared().as_slice())?;
     ingest.symlink(path("latest"), "out/fw.bin".to_owned())?;
     let tree = ingest.finish()?;
-    store.commit(record, &tree, Some(log(store, &record.name)?))?;
+    store.commit(record, tree, Some(log(store, &record.name)?))?;
     Ok(())
 }
 
@@ -267,8 +267,8 @@ pub(super) fn store_layer(store: &Store, name: [u8; 32], text: &str) -> Outcome 
     ];
     let bytes = [firmware(text), shared(), Vec::new(), Vec::new()];
     let read = |number: usize| Ok::<_, Infallible>(bytes[number].clone());
-    store.ingest_layer(name, &entries, &read, 17)?;
-    Ok(())
+    let layer = store.ingest_layer(name, &entries, &read, 17)?;
+    Ok(store.record_layers(vec![layer])?)
 }
 
 fn put_layer(facts: &mut Facts, number: u8) {

@@ -132,7 +132,7 @@ pub(super) fn commit_small(store: &Store, number: u64) -> Result<(), Failure> {
         config_differences: Vec::new(),
         marks: BTreeSet::new(),
     };
-    store.commit(&record, &ingest.finish()?, None)?;
+    store.commit(&record, ingest.finish()?, None)?;
     Ok(())
 }
 

@@ -41,7 +41,11 @@ pub(super) fn measure(report: &mut Report, bench: &Bench) -> Result<(), Failure>
         vec![
             Contender::measured(|round| {
                 sync()?;
-                ingest_layer(&store, &tree, round)
+                Ok(ingest_layer(&store, &tree, 2 * round)?.usable)
+            }),
+            Contender::measured(|round| {
+                sync()?;
+                Ok(ingest_layer(&store, &tree, 2 * round + 1)?.recorded)
             }),
             Contender::measured(|round| {
                 let store = Store::open(&bench.path(&format!("outputs-{round}")))?;
@@ -63,7 +67,7 @@ pub(super) fn measure(report: &mut Report, bench: &Bench) -> Result<(), Failure>
         vec![
             Contender::measured(|round| {
                 let start = Instant::now();
-                let is_there = store.layer(layer_name(round))?.is_some();
+                let is_there = store.layer(layer_name(2 * round))?.is_some();
                 let took = start.elapsed();
                 if is_there { Ok(took) } else { Err("the layer is not there".into()) }
             }),
@@ -76,13 +80,18 @@ pub(super) fn measure(report: &mut Report, bench: &Bench) -> Result<(), Failure>
             }),
         ],
     )?;
-    let peers = [("cp -a", took[2].into()), ("cp -a, sync -f", took[3].into())];
+    let [usable, recorded, output, copied, synced] = took[..] else {
+        return Err("a contender is missing".into());
+    };
     let name = tree.name();
-    report.row(&format!("a layer of {name}, synced"), took[0], &peers, Some(BUDGET));
-    report.row(&format!("an output of {name}, synced"), took[1], &peers, Some(BUDGET));
-    let first = [("the first time", took[0].into())];
+    let (copied, synced) = (("cp -a", copied.into()), ("cp -a, sync -f", synced.into()));
+    report.row(&format!("a layer of {name}, for a build"), usable, &[copied], Some(BUDGET));
+    let peers = [synced, copied];
+    report.row(&format!("a layer of {name}, synced"), recorded, &peers, Some(BUDGET));
+    report.row(&format!("an output of {name}, synced"), output, &peers, Some(BUDGET));
+    let first = [("the first time", usable.into())];
     report.row("the layer again", again[0], &first, Some(AGAIN_BUDGET));
-    let first = [("the first time", took[1].into())];
+    let first = [("the first time", output.into())];
     report.row("the output again", again[1], &first, Some(AGAIN_BUDGET));
     Ok(())
 }
@@ -95,14 +104,23 @@ fn output_key() -> BuildKey {
     BuildKey::of(b"the tree")
 }
 
-/// From the directory to the row.
-pub(super) fn ingest_layer(store: &Store, tree: &Tree, number: usize) -> Result<Duration, Failure> {
+/// What a layer took.
+pub(super) struct Took {
+    /// From the directory to what a build can use.
+    usable: Duration,
+    /// And to the row.
+    recorded: Duration,
+}
+
+pub(super) fn ingest_layer(store: &Store, tree: &Tree, number: usize) -> Result<Took, Failure> {
     let Tree { dir, entries, size_b: _ } = tree;
     let read = |number: usize| std::fs::read(dir.join(entries[number].path.as_path()));
     let read = |number: usize| read(number).map_err(Unreadable);
     let start = Instant::now();
-    store.ingest_layer(layer_name(number), entries, &read, NOW_UNIX_S)?;
-    Ok(start.elapsed())
+    let layer = store.ingest_layer(layer_name(number), entries, &read, NOW_UNIX_S)?;
+    let usable = start.elapsed();
+    store.record_layers(vec![layer])?;
+    Ok(Took { usable, recorded: start.elapsed() })
 }
 
 #[derive(Debug)]
@@ -134,7 +152,7 @@ pub(super) fn ingest_output(store: &Store, tree: &Tree) -> Result<Duration, Fail
         }
     }
     ingest.files(files, &|path: &RelPath| open(dir, path))?;
-    store.commit(&record(), &ingest.finish()?, None)?;
+    store.commit(&record(), ingest.finish()?, None)?;
     Ok(start.elapsed())
 }
 
