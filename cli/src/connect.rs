@@ -179,16 +179,13 @@ impl Daemon {
                 {
                     return Ok(Some(daemon));
                 }
-                match Self::at(&dir.join(SOCKET_NAME)).await {
-                    // A connection that ends before it is one is that of a daemon that leaves.
-                    Err(ConnectError::Refused { source, .. }) if !is_forbidden(&source) => Ok(None),
-                    found => found,
-                }
+                Self::at(&dir.join(SOCKET_NAME)).await
             }
         }
     }
 
-    /// The daemon on `socket`, `None` where nobody listens: a left-over socket is as good as none.
+    /// The daemon on `socket`, `None` where nobody listens: a left-over socket is as good as none, and so
+    /// is a daemon that is leaving.
     ///
     /// # Errors
     /// [`ConnectError::Refused`].
@@ -207,16 +204,58 @@ impl Daemon {
 }
 
 fn is_nobody(error: &(dyn std::error::Error + 'static)) -> bool {
-    use ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
-    is_of(error, &[NotFound, NotADirectory, ConnectionRefused])
-}
-
-fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
-    is_of(error, &[ErrorKind::PermissionDenied])
-}
-
-fn is_of(error: &(dyn std::error::Error + 'static), kinds: &[ErrorKind]) -> bool {
+    use ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotADirectory, NotFound,
+        UnexpectedEof,
+    };
+    let absent = [NotFound, NotADirectory, ConnectionRefused];
+    let leaving = [ConnectionReset, ConnectionAborted, BrokenPipe, UnexpectedEof];
     std::iter::successors(Some(error), |error| error.source())
-        .filter_map(|error| error.downcast_ref::<std::io::Error>())
-        .any(|error| kinds.contains(&error.kind()))
+        .find_map(|error| error.downcast_ref::<std::io::Error>())
+        // Of no system call: the connection ended before it was one.
+        .is_none_or(|error| absent.iter().chain(&leaving).any(|kind| *kind == error.kind()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// What a client finds that connects to `socket`.
+    fn found(socket: &Path) -> Result<Option<Daemon>, ConnectError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Daemon::at(socket))
+    }
+
+    #[test]
+    fn a_daemon_that_leaves_meanwhile_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join(SOCKET_NAME);
+        assert!(matches!(found(&socket), Ok(None)));
+        let listener = UnixListener::bind(&socket).unwrap();
+        let ends: [fn(&UnixListener); 3] = [
+            // At once, which resets what the client has sent.
+            |listener| drop(listener.accept().unwrap()),
+            |listener| {
+                let mut client = listener.accept().unwrap().0;
+                drop(client.read_exact(&mut [0; 4]));
+            },
+            |listener| {
+                let mut client = listener.accept().unwrap().0;
+                drop(client.write_all(b"220 ready\r\n"));
+                drop(client.read_exact(&mut [0; 4]));
+            },
+        ];
+        for end in ends {
+            std::thread::scope(|scope| {
+                scope.spawn(|| end(&listener));
+                // What answers first may be taken for a daemon until it is asked something.
+                found(&socket).unwrap();
+            });
+        }
+        drop(listener);
+        assert!(matches!(found(&socket), Ok(None)));
+    }
 }
