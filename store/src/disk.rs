@@ -7,21 +7,20 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, utimensat};
+use rustix::fs::{Advice, AtFlags, CWD, fadvise, utimensat};
 
 use crate::error::{At as _, StoreError, no_room};
 #[cfg(test)]
 pub(crate) use crate::faults::step;
 use crate::ingest::fixed_times;
 
-/// Above this many, one sync of the whole file system is quicker than one for each; below, it
-/// would wait for other programs' writes.
-const FEW: usize = 64;
+/// The disk takes smaller files better many at a time.
+const WORTH_BEGINNING_B: u64 = 64 << 10;
 
 /// So much is written at a time. What comes at once, the page cache keeps in memory that lies together;
 /// of that a virtual machine may have given back what it does not use, and has to ask for it again:
 /// with pieces of megabytes, a tree took twice as long.
-const PIECE_B: usize = 256 << 10;
+const PIECE_B: usize = 64 << 10;
 
 /// Announces a change, whose error it may have: outside of the tests nothing stands between a change
 /// and the kernel.
@@ -125,25 +124,20 @@ pub(crate) fn set_mtime(path: &Path) -> Result<(), StoreError> {
     utimensat(CWD, path, &fixed_times(), AtFlags::SYMLINK_NOFOLLOW).at("set the time of", path)
 }
 
-/// Syncs the content of every file and directory in `paths`, which are all on the file system of
-/// `root`, so that it survives a power cut, in as few waits as possible.
-pub(crate) fn settle(root: &Path, paths: &[PathBuf]) -> Result<(), StoreError> {
-    if paths.len() > FEW {
-        return sync_all_of(root);
+/// Has the disk begin with a written file of so many bytes, where that is worth it: a sync that comes
+/// later finds less left. It is needed all the same, and tells what the disk refused.
+pub(crate) fn begin_sync(file: &File, size_b: u64) {
+    // On this advice Linux sends what is dirty, and waits for nothing.
+    if size_b >= WORTH_BEGINNING_B
+        && let Err(error) = fadvise(file, 0, None, Advice::DontNeed)
+    {
+        tracing::debug!(%error, "the disk begins later");
     }
-    paths.iter().try_for_each(|path| {
-        step("sync")
-            .and_then(|()| File::open(path))
-            .and_then(|file| file.sync_all())
-            .at("sync", path)
-    })
 }
 
-/// Syncs the whole file system of `root`.
-pub(crate) fn sync_all_of(root: &Path) -> Result<(), StoreError> {
-    step("sync").at("sync the file system of", root)?;
-    let root_dir = File::open(root).at("open", root)?;
-    rustix::fs::syncfs(&root_dir).at("sync the file system of", root)
+/// Syncs a file or a directory, so that it survives a power cut.
+pub(crate) fn sync(path: &Path) -> Result<(), StoreError> {
+    step("sync").and_then(|()| File::open(path)).and_then(|file| file.sync_all()).at("sync", path)
 }
 
 /// Bytes that an ordinary user may still write where `path` is.

@@ -28,7 +28,7 @@ impl Store {
         let row = FailureRow { record: record.clone(), log: facts };
         let _keys = self.locks.keys([record.key]);
         self.place_log(record.key, Ending::Failed, log)?;
-        disk::settle(self.paths().root(), &[self.paths().logs()])?;
+        disk::sync(&self.paths().logs())?;
         self.place_meta(&self.paths().failure_meta(record.key), &encode_failure(&row))?;
         let change = Change::PutFailure { row: Box::new(row.clone()) };
         self.submit("record a failure", vec![change])?;

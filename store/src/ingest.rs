@@ -17,46 +17,15 @@ use rustix::fs::{Timespec, Timestamps, futimens};
 use crate::blobs::{CHUNK_B, holds};
 use crate::checkout::check_out;
 use crate::disk;
-use crate::early::{Writing, while_writing};
 use crate::error::{At as _, StoreError};
-use crate::layout::{Executable, Layout, MTIME, Purpose, Variant};
+use crate::layout::{Executable, MTIME, Purpose, Variant};
 use crate::parallel;
+use crate::stage::Stage;
 use crate::store::Store;
-use crate::sweep::remove_tree;
 use crate::thing::Pinned;
 
 /// Files up to this size are hashed before anything is written: what is known is not written again.
 const SMALL_B: u64 = 1 << 20;
-
-/// A directory in `scratch/` that goes away with this value.
-#[derive(Debug)]
-pub(crate) struct Stage {
-    path: PathBuf,
-}
-
-impl Stage {
-    pub(crate) fn new(layout: &Layout) -> Result<Self, StoreError> {
-        Ok(Self { path: disk::create_temporary_dir(&layout.scratch(), "stage-")? })
-    }
-
-    pub(crate) fn join(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    /// The directory of a tree on its way.
-    pub(crate) fn tree(&self) -> PathBuf {
-        self.join("tree")
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.path) {
-            // Opening the store sweeps it.
-            tracing::warn!(path = %self.path.display(), %error, "a staging directory stays");
-        }
-    }
-}
 
 /// A file that is being written and hashed.
 struct Copying<'a> {
@@ -212,16 +181,11 @@ impl Ingest<'_> {
         open: &(dyn Fn(&RelPath) -> io::Result<R> + Sync),
     ) -> Result<(), StoreError> {
         self.make_room(incomers.iter().map(|incomer| &incomer.path))?;
-        let take = |number: usize, writing: &Writing| {
+        let taken = parallel::for_each(incomers.len(), &|number| {
             let Incomer { path, executable, size_b } = &incomers[number];
             let reader =
                 open(path).map_err(|source| StoreError::Input { path: path.clone(), source })?;
-            let taken = self.take(path, *executable, (&mut reader.take(*size_b), *size_b))?;
-            writing.wrote(taken.1);
-            Ok::<_, StoreError>(taken)
-        };
-        let taken = while_writing(self.store.paths().root(), |writing| {
-            parallel::for_each(incomers.len(), &|number| take(number, writing))
+            self.take(path, *executable, (&mut reader.take(*size_b), *size_b))
         })?;
         for (incomer, (blob, size)) in incomers.into_iter().zip(taken) {
             let Incomer { path, executable, size_b: _ } = incomer;
@@ -262,7 +226,7 @@ impl Ingest<'_> {
         let (names, paths): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
         let places: Vec<_> = paths.iter().map(|path| stage.tree().join(path.as_path())).collect();
         // A blob's name is believed, so the bytes have to be safe before they get it.
-        disk::settle(layout.root(), &places)?;
+        stage.settle(&places)?;
         let mut unsynced: Vec<_> =
             names.iter().map(|(id, variant)| dir_of(&layout.blob(*id, *variant))).collect();
         // Names are in the order of their directories.
@@ -329,6 +293,7 @@ impl Ingest<'_> {
                 let mut file = disk::create_file(&place)?;
                 disk::write(&mut file, &head, &place, (0, size_b))?;
                 finish_file(&file, variant).at("set the mode and time of", &place)?;
+                disk::begin_sync(&file, size_b);
                 self.hand_in(id, variant, path)?;
             }
             return Ok((id, size_b));
@@ -351,6 +316,7 @@ impl Ingest<'_> {
         if self.has(id, size_b, variant) {
             disk::remove_file(&place)?;
         } else {
+            disk::begin_sync(&file, size_b);
             self.hand_in(id, variant, path)?;
         }
         Ok((id, size_b))

@@ -16,7 +16,6 @@ mod claim;
 mod collect;
 mod database;
 mod disk;
-mod early;
 mod error;
 #[cfg(test)]
 mod faults;
@@ -43,6 +42,7 @@ mod row;
 mod search;
 mod sharing;
 mod sources;
+mod stage;
 mod store;
 mod sweep;
 mod tables;

@@ -12,10 +12,10 @@ use kbs_plan::id::{BlobId, BuildKey};
 
 use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::ingest::Stage;
 use crate::layout::Variant;
 use crate::rebuild::About;
 use crate::removal::Removed;
+use crate::stage::Stage;
 use crate::store::Store;
 use crate::thing::Thing;
 

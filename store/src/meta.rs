@@ -13,8 +13,8 @@ use crate::changes::Change;
 use crate::disk;
 use crate::error::{At as _, StoreError, lacks_means};
 use crate::index::{IndexRow, TreeRow};
-use crate::ingest::Stage;
 use crate::row::{FailureRow, OutputRow};
+use crate::stage::Stage;
 use crate::store::Store;
 use crate::thing::Thing;
 
@@ -194,10 +194,9 @@ impl Store {
         let stage = Stage::new(self.paths())?;
         let staged = stage.join("meta");
         disk::write_file(&staged, bytes)?;
-        disk::settle(self.paths().root(), std::slice::from_ref(&staged))?;
+        disk::sync(&staged)?;
         disk::rename(&staged, place, "rename metadata to")?;
-        let dir = place.parent().expect("it lies in a directory of the store").to_owned();
-        disk::settle(self.paths().root(), &[dir])
+        disk::sync(place.parent().expect("it lies in a directory of the store"))
     }
 }
 

@@ -14,11 +14,12 @@ use crate::database::TxnError;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::index::{IndexRow, PROJECT_MAX_B};
-use crate::ingest::{Ingested, Stage};
+use crate::ingest::Ingested;
 use crate::layout::Purpose;
 use crate::logs::LogFile;
 use crate::meta::{OutputMeta, Unsound};
 use crate::row::{Ending, LogFacts, OutputRecord, OutputRow, RowError, StoredAs};
+use crate::stage::Stage;
 use crate::store::Store;
 use crate::sweep::remove_tree;
 use crate::tables::{ALIASES, CONTENTS, OUTPUTS};
@@ -101,7 +102,7 @@ impl Store {
         let file = stage.join("meta");
         disk::write_file(&file, &meta.encode())?;
         unsynced.push(file);
-        disk::settle(self.paths().root(), &unsynced)?;
+        stage.settle(&unsynced)?;
 
         let _keys = self.locks.keys([record.key]);
         if let Some(row) = self.make_way(record.key, &record.marks)? {
@@ -386,7 +387,9 @@ impl Store {
         let meta = layout.meta(row.record.key);
         disk::rename(&stage.join("meta"), &meta, "rename metadata to")?;
         self.place_log(row.record.key, Ending::Succeeded, log)?;
-        disk::settle(layout.root(), &[place, layout.outputs(), layout.metas(), layout.logs()])
+        [place, layout.outputs(), layout.metas(), layout.logs()]
+            .iter()
+            .try_for_each(|dir| disk::sync(dir))
     }
 
     /// Gives a log its name, or makes sure that no older one is taken for this build's.

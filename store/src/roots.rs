@@ -103,7 +103,7 @@ impl Store {
     /// [`StoreError::Io`].
     pub fn remove_root(&self, name: &str) -> Result<bool, StoreError> {
         let was_there = disk::remove_file(&self.root_file(name))?;
-        disk::settle(self.paths().root(), &[self.paths().roots()])?;
+        disk::sync(&self.paths().roots())?;
         Ok(was_there)
     }
 

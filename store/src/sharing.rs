@@ -17,10 +17,11 @@ use crate::blobs::{hash_of, holds};
 use crate::checkout::cannot_link;
 use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::ingest::{Stage, finish_file};
+use crate::ingest::finish_file;
 use crate::layout::{Executable, Purpose, Variant};
 use crate::meta::{TreeMeta, encode};
 use crate::parallel;
+use crate::stage::Stage;
 use crate::store::Store;
 use crate::thing::{Pinned, Thing};
 
@@ -77,7 +78,9 @@ impl Store {
                 let dir = anchor.parent().expect("blobs lie two levels down");
                 disk::create_dir_if_absent(dir)?;
                 // Not synced: who finds it reads it and compares it with its name first.
-                disk::rename(&waiting, &anchor, "rename a new blob to")?;
+                if self.name_blob(&waiting, (blob, plain))? {
+                    disk::remove_file(&waiting)?;
+                }
             }
         }
         finish_file(&file, variant).at("set the mode and time of", place)?;
@@ -142,7 +145,7 @@ impl Store {
         check(&found.tree)?;
         // Pins keep the blobs meanwhile, so that others need not wait.
         self.share(&found, &stage)?;
-        disk::sync_all_of(self.paths().root())?;
+        stage.settle_all()?;
         let meta = TreeMeta::new(thing, now_unix_s, found.tree);
         let _adding = self.locks.add();
         self.place_meta(&self.paths().meta_of(thing), &encode(&meta))?;

@@ -20,11 +20,12 @@ use crate::checkout::stamp_directories;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::index::TreeRow;
-use crate::ingest::{Stage, check_target, finish_file};
+use crate::ingest::{check_target, finish_file};
 use crate::layout::{Executable, Purpose, Variant};
 use crate::meta::{TreeMeta, encode};
 use crate::parallel;
 use crate::row::RowError;
+use crate::stage::Stage;
 use crate::store::Store;
 use crate::tables::{IMAGES, LAYERS};
 use crate::thing::{Lease, Pinned, Thing};
@@ -230,7 +231,7 @@ impl Store {
             self.submit("forget a damaged source layer", vec![Change::DropTree { thing }])?;
         }
         if disk::remove_file(&layout.meta_of(thing))? {
-            disk::settle(layout.root(), &[layout.metas()])?;
+            disk::sync(&layout.metas())?;
         }
         // Or another thread was faster, and its files are the same.
         if dir.symlink_metadata().is_ok() && self.leases.is_shared(thing) {
@@ -253,13 +254,14 @@ impl Store {
     }
 
     /// Has layers found from now on, also after a power cut: all of them are on the disk before any
-    /// of them has a row.
+    /// of them has a row. They come in the order in which they were made.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the disk does not take them: what was made from them since is not to
     /// be trusted. [`StoreError::NoSpace`], [`StoreError::Txn`].
     pub fn record_layers(&self, mut layers: Vec<NewLayer>) -> Result<(), StoreError> {
         let layout = self.paths();
+        let Some(first) = layers.first() else { return Ok(()) };
         let mut unsynced = vec![layout.sources()];
         for NewLayer { dir, meta, stage, .. } in &layers {
             let staged = stage.join("meta");
@@ -269,13 +271,14 @@ impl Store {
             let entries = meta.tree.iter().filter(|(_, entry)| has_bytes(entry));
             unsynced.extend(entries.map(|(path, _)| dir.join(path.as_path())));
         }
-        disk::settle(layout.root(), &unsynced)?;
+        // The oldest stage has seen everything that was written.
+        first.stage.settle(&unsynced)?;
         let _adding = self.locks.add();
         for NewLayer { thing, stage, .. } in &layers {
             let place = layout.meta_of(*thing);
             disk::rename(&stage.join("meta"), &place, "rename metadata to")?;
         }
-        disk::settle(layout.root(), &[layout.metas()])?;
+        disk::sync(&layout.metas())?;
         let put = |layer: &NewLayer| Change::PutTree {
             thing: layer.thing,
             row: layer.meta.row(),

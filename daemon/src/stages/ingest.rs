@@ -32,9 +32,6 @@ impl Fresh<'_> {
     pub(crate) fn record(self) -> Result<(), Problem> {
         let Self { engine, made } = self;
         let (layers, _held): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-        if layers.is_empty() {
-            return Ok(());
-        }
         Ok(engine.store.record_layers(layers)?)
     }
 }

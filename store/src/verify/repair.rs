@@ -16,9 +16,10 @@ use crate::changes::Change;
 use crate::checkout::{copy_blob, place_blob, stamp_directories};
 use crate::disk;
 use crate::error::{At as _, StoreError};
-use crate::ingest::{Stage, finish_file};
+use crate::ingest::finish_file;
 use crate::layout::{Executable, Variant};
 use crate::policy::Item;
+use crate::stage::Stage;
 use crate::store::Store;
 use crate::thing::Thing;
 
@@ -141,7 +142,7 @@ impl Store {
             return Ok(false);
         }
         let path = self.paths().blob(blob, variant);
-        disk::settle(self.paths().root(), std::slice::from_ref(&waiting))?;
+        disk::sync(&waiting)?;
         disk::rename(&waiting, &path, "restore a blob in")?;
         Ok(true)
     }
@@ -182,7 +183,7 @@ impl Store {
         } else if !self.copy_of(file, &waiting)? {
             return Ok(false);
         }
-        disk::settle(self.paths().root(), std::slice::from_ref(&waiting))?;
+        disk::sync(&waiting)?;
         disk::rename(&waiting, &job.path, "restore a file in")?;
         Ok(true)
     }
