@@ -115,14 +115,15 @@ impl Store {
         (id, variant): (BlobId, Variant),
     ) -> Result<bool, StoreError> {
         let blob = self.paths().blob(id, variant);
+        let shared = self.replacing.read().unwrap_or_else(PoisonError::into_inner);
         match disk::hard_link(file, &blob) {
             Ok(()) => return Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) if cannot_link(&error) => {}
             Err(error) => return Err(error).at("link a new blob to", &blob),
         }
-        // One at a time, because what is sound may have links, and is never replaced.
-        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(shared);
+        let _alone = self.replacing.write().unwrap_or_else(PoisonError::into_inner);
         let size_b = fs::symlink_metadata(file).at("inspect", file)?.len();
         if holds(&blob, id, size_b, variant) {
             disk::remove_file(file)?;

@@ -112,6 +112,14 @@ pub(crate) fn remove_file(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// Removes an empty directory, if it is there.
+pub(crate) fn remove_dir(path: &Path) -> Result<(), StoreError> {
+    match step("remove a directory").and_then(|()| fs::remove_dir(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
+        _ => Ok(()),
+    }
+}
+
 /// Sets a directory's permission bits.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
     step("set a mode")

@@ -19,6 +19,7 @@ use crate::checkout::check_out;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::layout::{Executable, MTIME, Purpose, Variant};
+use crate::litter::Unfinished;
 use crate::parallel;
 use crate::stage::Stage;
 use crate::store::Store;
@@ -119,6 +120,8 @@ pub struct Ingested {
     pub(crate) stage: Stage,
     /// What of it is not synced yet.
     pub(crate) unsynced: Vec<PathBuf>,
+    /// Where it brought new blobs.
+    pub(crate) unfinished: Option<Unfinished>,
     pub(crate) _pinned: Pinned,
 }
 
@@ -219,11 +222,12 @@ impl Ingest<'_> {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::NoSpace`].
     pub fn finish(self) -> Result<Ingested, StoreError> {
-        let Self { store, stage, shape: _, tree, incoming } = self;
+        let Self { store, stage, shape, tree, incoming } = self;
         let Incoming { fresh, met, pinned } =
             incoming.into_inner().unwrap_or_else(PoisonError::into_inner);
         let layout = store.paths();
         let (names, paths): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
+        let unfinished = (!names.is_empty()).then(|| store.unfinished());
         let places: Vec<_> = paths.iter().map(|path| stage.tree().join(path.as_path())).collect();
         // A blob's name is believed, so the bytes have to be safe before they get it.
         stage.settle(&places)?;
@@ -244,8 +248,17 @@ impl Ingest<'_> {
         })?;
         let stays = paths.into_iter().zip(stays).filter(|(_, stays)| *stays);
         let there = stays.map(|(path, _)| path).collect();
+        // What could not be taken has left a part of a file, and directories.
+        let lost: Vec<_> = shape.iter().filter(|(path, _)| tree.get(path).is_none()).collect();
+        for (path, entry) in lost.into_iter().rev() {
+            let place = stage.tree().join(path.as_path());
+            match entry {
+                Entry::Directory => disk::remove_dir(&place)?,
+                _ => drop(disk::remove_file(&place)?),
+            }
+        }
         unsynced.extend(check_out(layout, &tree, &stage.tree(), &there)?);
-        Ok(Ingested { tree, stage, unsynced, _pinned: pinned })
+        Ok(Ingested { tree, stage, unsynced, unfinished, _pinned: pinned })
     }
 
     /// Makes the directories above new files.

@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kbs_plan::id::{BlobId, BuildKey};
 
@@ -19,7 +20,35 @@ use crate::stage::Stage;
 use crate::store::Store;
 use crate::thing::Thing;
 
+/// Something whose files are litter, unless it comes to its end.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    /// Of the store.
+    has_litter: Arc<AtomicBool>,
+    is_finished: bool,
+}
+
+impl Unfinished {
+    /// It came to its end.
+    pub(crate) fn finish(&mut self) {
+        self.is_finished = true;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.has_litter.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Store {
+    /// Begins something.
+    pub(crate) fn unfinished(&self) -> Unfinished {
+        Unfinished { has_litter: Arc::clone(&self.has_litter), is_finished: false }
+    }
+
     /// Removes everything that no row names and that nobody is making: what a kill has left, and what
     /// a removal could not take.
     ///
@@ -136,7 +165,13 @@ impl Store {
 
     /// Whether a layer or an image has a row, or somebody uses it without.
     fn is_tree_needed(&self, thing: Thing, is_leased: IsLeased<'_>) -> Result<bool, StoreError> {
-        Ok(is_leased(thing) || self.tree_row(thing)?.is_some())
+        if self.tree_row(thing)?.is_some() {
+            return Ok(true);
+        }
+        let is_used = is_leased(thing);
+        // It may never have a row, and is left to another sweep then.
+        self.has_litter.fetch_or(is_used, Ordering::Relaxed);
+        Ok(is_used)
     }
 
     fn is_meta_named(&self, name: &str, is_leased: IsLeased<'_>) -> Result<bool, StoreError> {

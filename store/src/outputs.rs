@@ -16,6 +16,7 @@ use crate::error::{At as _, StoreError};
 use crate::index::{IndexRow, PROJECT_MAX_B};
 use crate::ingest::Ingested;
 use crate::layout::Purpose;
+use crate::litter::Unfinished;
 use crate::logs::LogFile;
 use crate::meta::{OutputMeta, Unsound};
 use crate::row::{Ending, LogFacts, OutputRecord, OutputRow, RowError, StoredAs};
@@ -94,7 +95,7 @@ impl Store {
         if let Some(row) = self.output(record.key)?.found().filter(is_kept) {
             return Ok(row);
         }
-        let Ingested { tree, stage, mut unsynced, _pinned } = tree;
+        let Ingested { tree, stage, mut unsynced, mut unfinished, _pinned } = tree;
         let stored_as = StoredAs { key: record.key, name: record.name.clone() };
         let log_facts = log.as_ref().map(|log| log.facts().clone());
         let row = output_row(record, &tree, stored_as, log_facts);
@@ -110,6 +111,7 @@ impl Store {
         }
         self.place_output(&row, &stage, log)?;
         self.record_output(&meta)?;
+        unfinished.iter_mut().for_each(Unfinished::finish);
         Ok(row)
     }
 

@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Tree;
@@ -18,6 +16,7 @@ use crate::collect::names_of;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::layout::Variant;
+use crate::litter::Unfinished;
 use crate::meta::read_listing_at;
 use crate::parallel;
 use crate::policy::Item;
@@ -66,17 +65,7 @@ pub struct TakenOut {
     listings: Vec<(Thing, PathBuf)>,
     stage: Stage,
     own_b: u64,
-    /// Of the store: whether something is left to a sweep.
-    has_litter: Arc<AtomicBool>,
-    is_given_back: bool,
-}
-
-impl Drop for TakenOut {
-    fn drop(&mut self) {
-        if !self.is_given_back {
-            self.has_litter.store(true, Ordering::Relaxed);
-        }
-    }
+    unfinished: Unfinished,
 }
 
 /// What keeps things from being removed, besides work that goes on.
@@ -154,7 +143,7 @@ impl Store {
         })?;
         let mut removed = self.release(&blobs.into_iter().flatten().collect())?;
         removed += Removed { things: taken.things, blobs: 0, freed_b: taken.own_b };
-        taken.is_given_back = true;
+        taken.unfinished.finish();
         Ok(removed)
     }
 
@@ -214,8 +203,7 @@ impl Store {
             moved: Vec::new(),
             listings: Vec::new(),
             own_b: 0,
-            has_litter: Arc::clone(&self.has_litter),
-            is_given_back: false,
+            unfinished: self.unfinished(),
             stage,
         };
         let mut moving = Vec::new();

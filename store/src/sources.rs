@@ -6,8 +6,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use kbs_plan::error::{Class, Help};
 use kbs_plan::id::BlobId;
@@ -22,6 +21,7 @@ use crate::error::{At as _, StoreError};
 use crate::index::TreeRow;
 use crate::ingest::{check_target, finish_file};
 use crate::layout::{Executable, Purpose, Variant};
+use crate::litter::Unfinished;
 use crate::meta::{TreeMeta, encode};
 use crate::parallel;
 use crate::row::RowError;
@@ -66,9 +66,7 @@ pub struct NewLayer {
     meta: TreeMeta,
     /// Has what was in its place.
     stage: Stage,
-    is_recorded: bool,
-    /// Of the store: whether something is left to a sweep.
-    has_litter: Arc<AtomicBool>,
+    unfinished: Unfinished,
     _lease: Lease,
     /// What its files share their bytes with.
     _pinned: Pinned,
@@ -78,14 +76,6 @@ impl NewLayer {
     /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir
-    }
-}
-
-impl Drop for NewLayer {
-    fn drop(&mut self) {
-        if !self.is_recorded {
-            self.has_litter.store(true, Ordering::Relaxed);
-        }
     }
 }
 
@@ -163,6 +153,8 @@ impl Store {
     /// Directories have mode 0755, files 0644 or 0755, everything one time of change, and every file
     /// one name: what else is stored cannot be seen. The directory is for reading, whatever the
     /// modes say. The caller holds one lease; where others do, what was there stays readable to them.
+    /// One thread at a time makes a layer, until it is recorded or dropped: what is in its place counts
+    /// as damaged.
     ///
     /// # Errors
     /// [`SourceError::Entry`] with an error of `read`, [`SourceError::Store`]; the layer is not there
@@ -225,6 +217,7 @@ impl Store {
     ) -> Result<NewLayer, StoreError> {
         let (layout, thing) = (self.paths(), Thing::Layer(name));
         let dir = layout.layer(name);
+        let unfinished = self.unfinished();
         let _adding = self.locks.add();
         // Whatever speaks of what was there does not speak of what is not on the disk yet.
         if self.tree_row(thing).map_or(true, |row| row.is_some()) {
@@ -233,7 +226,6 @@ impl Store {
         if disk::remove_file(&layout.meta_of(thing))? {
             disk::sync(&layout.metas())?;
         }
-        // Or another thread was faster, and its files are the same.
         if dir.symlink_metadata().is_ok() && self.leases.is_shared(thing) {
             // A build may be reading it: it goes when the directory is opened again.
             self.set_aside(&dir)?;
@@ -246,8 +238,7 @@ impl Store {
             thing,
             meta,
             stage,
-            is_recorded: false,
-            has_litter: Arc::clone(&self.has_litter),
+            unfinished,
             _lease: self.lease(thing),
             _pinned: pinned,
         })
@@ -286,7 +277,7 @@ impl Store {
         };
         self.submit("record source layers", layers.iter().map(put).collect())?;
         for layer in &mut layers {
-            layer.is_recorded = true;
+            layer.unfinished.finish();
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use crate::changes::{Change, Totals};
 use crate::claim::{Claim, OpenError, claim};
@@ -28,8 +28,9 @@ pub struct Store {
     pub(crate) pins: Pins,
     /// Held while image names change, in their file and their table.
     pub(crate) naming: Mutex<()>,
-    /// Held while a blob's file is replaced.
-    pub(crate) replacing: Mutex<()>,
+    /// Shared by whoever names a new blob; alone for whoever replaces one that is damaged. What is sound
+    /// may have links, and is never replaced.
+    pub(crate) replacing: RwLock<()>,
     /// Held while an image is taken in.
     pub(crate) adopting: Mutex<()>,
     /// Counts looks at outputs, so that each looks elsewhere.
@@ -85,7 +86,7 @@ impl Store {
             leases: Leases::default(),
             pins: Pins::default(),
             naming: Mutex::default(),
-            replacing: Mutex::default(),
+            replacing: RwLock::default(),
             adopting: Mutex::default(),
             // A process that looks once and leaves should not look where the last one did.
             looks: AtomicU64::new(std::process::id().into()),

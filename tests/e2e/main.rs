@@ -33,6 +33,7 @@ mod same;
 mod session;
 mod shell;
 mod together;
+mod unrecorded;
 mod usage;
 mod verified;
 mod version;

@@ -188,6 +188,11 @@ impl Flight {
         }
     }
 
+    /// Ends the build early: nothing that it makes can be kept.
+    pub(crate) fn stop(&self) {
+        self.abandon(&mut lock(&self.state));
+    }
+
     /// Ends the flight.
     pub(crate) fn finish(&self, outcome: Result<Outcome, Problem>) {
         let mut state = lock(&self.state);

@@ -21,7 +21,7 @@ use kbs_store::{
 use super::collect::{self, Collected, Unfit};
 use super::compared::{self, Compared};
 use super::image::{self, Toolchain};
-use super::ingest::Source;
+use super::ingest::{Fresh, Source};
 use super::jail::{self, Tail};
 use super::kept::Keepable;
 use super::verdict::{self, Verdict};
@@ -124,11 +124,28 @@ pub(crate) fn make(engine: &Engine, flight: &Arc<Flight>, order: &Order) -> Resu
     let ((source, fresh), took) =
         flight.phase("ingest", "", || super::ingest::ingest_at_once(engine, &order.selection))?;
     phases.push(phase("ingest", took));
+    let make = || make_from(engine, flight, order, &source, phases);
+    let (mut made, keepable) =
+        if fresh.is_empty() { make()? } else { while_recording(flight, fresh, make)? };
+    if let (Made::Failed { failure, .. }, Some((keepable, spec))) = (&mut made, keepable) {
+        failure.kept = keepable.keep(engine, order, &spec);
+    }
+    Ok(made)
+}
+
+/// What a jail made, and what could be kept if that is a failure.
+type MadeFrom = Result<(Made, Option<(Keepable, JailSpec)>), Problem>;
+
+/// Makes something of sources that the disk does not have yet; it has as long as that takes.
+fn while_recording(flight: &Flight, fresh: Fresh<'_>, make: impl FnOnce() -> MadeFrom) -> MadeFrom {
     let mut recorded = Ok(());
-    let record = Box::new(|| recorded = fresh.record());
-    // The disk has as long as the build takes.
-    let made = tasks::together(vec![record], || make_from(engine, flight, order, &source, phases));
-    let made = made.map_err(|source| EngineError::Host {
+    let record = Box::new(|| {
+        recorded = fresh.record();
+        if recorded.is_err() {
+            flight.stop();
+        }
+    });
+    let made = tasks::together(vec![record], make).map_err(|source| EngineError::Host {
         action: "start",
         path: "a thread that waits for the disk".into(),
         source,
@@ -144,7 +161,7 @@ fn make_from(
     order: &Order,
     source: &Source,
     mut phases: Vec<Phase>,
-) -> Result<Made, Problem> {
+) -> MadeFrom {
     image::inspect(engine, &order.toolchain)?;
     let keepable = order.keep_failed.then(|| Keepable::new(engine)).transpose()?;
     let room = engine.scratch(order.limits.scratch_b)?;
@@ -177,7 +194,7 @@ fn make_from(
             .map(|step| step.argv.clone())
             .unwrap_or_default(),
         tail: tail.text(),
-        kept: keepable.and_then(|keepable| keepable.keep(engine, order, &spec)),
+        kept: None,
         usage: usage.clone(),
     };
     let verdict = verdict::judge(outcome, &spec, &jail_usage, &tail.text())?;
@@ -189,7 +206,9 @@ fn make_from(
     tell_of_config(flight, order, &notes, (&mut log, log_b))?;
     let log = log.finish()?;
     if let Some(Verdict { cause, text, step }) = verdict {
-        return Ok(Made::Failed { failure: failed(cause, text, step, &tail), log, phases });
+        let failure = failed(cause, text, step, &tail);
+        let kept = keepable.map(|keepable| (keepable, spec));
+        return Ok((Made::Failed { failure, log, phases }, kept));
     }
     let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
     let mut notes: Vec<_> = notes.into_iter().map(|(note, _)| note).collect();
@@ -203,10 +222,12 @@ fn make_from(
                 flight.notice("left-out", left_out.clone());
                 notes.push(left_out);
             }
-            Ok(Made::Artifacts { tree, log, usage, phases, notes, config_differences })
+            Ok((Made::Artifacts { tree, log, usage, phases, notes, config_differences }, None))
         }
         Err(Unfit { cause, text }) => {
-            Ok(Made::Failed { failure: failed(cause, text, None, &tail), log, phases })
+            let failure = failed(cause, text, None, &tail);
+            let kept = keepable.map(|keepable| (keepable, spec));
+            Ok((Made::Failed { failure, log, phases }, kept))
         }
     }
 }

@@ -28,6 +28,11 @@ pub(crate) struct Fresh<'e> {
 }
 
 impl Fresh<'_> {
+    /// Whether every layer had been recorded before.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.made.is_empty()
+    }
+
     /// Waits until the disk has them, and has them found from now on.
     pub(crate) fn record(self) -> Result<(), Problem> {
         let Self { engine, made } = self;

@@ -7,26 +7,39 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use kbs_plan::id::BlobId;
+use tempfile::TempDir;
 
 use super::{firmware, log, path, record, recorded};
 use crate::{Executable, Repair, Scope, SourceEntry, SourceKind, Store};
 
 /// A file system of its own, in a file; gone with this value.
-struct Mounted {
-    dir: tempfile::TempDir,
-    place: PathBuf,
+pub(super) struct Mounted {
+    pub(super) dir: TempDir,
+    pub(super) place: PathBuf,
 }
 
 impl Mounted {
     /// Makes one, or says why that cannot be had here.
-    fn make(mkfs: &[&str], size_b: u64) -> Result<Self, String> {
+    pub(super) fn make(mkfs: &[&str], size_b: u64) -> Result<Self, String> {
         let dir = tempfile::tempdir().unwrap();
-        let (image, place) = (dir.path().join("image"), dir.path().join("mounted"));
+        let image = dir.path().join("image");
         fs::File::create(&image).unwrap().set_len(size_b).unwrap();
-        fs::create_dir(&place).unwrap();
         run(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&image))?;
+        Self::at(dir)
+    }
+
+    /// Mounts the one in `dir`.
+    pub(super) fn at(dir: TempDir) -> Result<Self, String> {
+        let place = dir.path().join("mounted");
+        fs::create_dir_all(&place).unwrap();
+        let image = dir.path().join("image");
         run(Command::new("mount").args(["-o", "loop"]).args([&image, &place]))?;
         Ok(Self { dir, place })
+    }
+
+    /// The file that it is in.
+    pub(super) fn image(&self) -> PathBuf {
+        self.dir.path().join("image")
     }
 }
 
@@ -38,7 +51,7 @@ impl Drop for Mounted {
     }
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(super) fn run(command: &mut Command) -> Result<(), String> {
     let ended = command.stdout(Stdio::null()).stdin(Stdio::null()).output();
     let ended = ended.map_err(|error| format!("{command:?}: {error}"))?;
     if ended.status.success() {
@@ -54,7 +67,7 @@ fn used_b(dir: &Path) -> u64 {
 }
 
 /// Bytes that no file system can make smaller.
-fn noise(seed: u8) -> Vec<u8> {
+pub(super) fn noise(seed: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut block = BlobId::of(&[seed]);
     while bytes.len() < 8 << 20 {

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -13,6 +13,7 @@ use super::verified::{findings, flip};
 use super::{Lab, firmware, log, path, record, recorded};
 use crate::layout::Variant;
 use crate::meta::OutputMeta;
+use crate::policy::Item;
 use crate::row::Ending;
 use crate::{Executable, LookUp, Repair, Scope, SourceEntry, SourceKind, Store, Thing};
 
@@ -296,4 +297,34 @@ fn a_project_with_a_long_name_is_refused_and_stops_no_rebuild() {
     let store = lab.open();
     assert!(store.lookup(row.record.key).unwrap().is_some());
     assert_eq!(store.lookup(long.key).unwrap(), None);
+}
+
+/// The blob that a repair restores may have been made again by a build, which has links to it.
+#[test]
+fn a_repair_replaces_no_sound_blob_that_was_made_again_meanwhile() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let first = commit(&store, "mcu");
+    let id = BlobId::of(b"firmware of mcu");
+    let blob = store.paths().blob(id, Variant::ALL[0]);
+    flip(&blob);
+    let mut ingested = None;
+    store
+        .verify(Scope::Whole, Repair::Yes, &mut |seen| {
+            if seen.files > 0 && ingested.is_none() {
+                let mut ingest = store.ingest().unwrap();
+                let mut bytes = b"firmware of mcu".as_slice();
+                ingest.file(path("same.bin"), Executable::No, &mut bytes).unwrap();
+                ingested = Some(ingest.finish().unwrap());
+            }
+            true
+        })
+        .unwrap();
+    let other = store.commit(&record("other"), ingested.unwrap(), None).unwrap();
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let file = store.output_path(&other).join("same.bin");
+    assert_eq!(inode(&file), inode(&blob), "links are what is counted");
+    store.remove(&[Item::Thing(Thing::Output(first.record.key), vec![])], 17).unwrap();
+    assert!(matches!(store.output(other.record.key).unwrap(), LookUp::Found(_)));
+    assert_eq!(store.blob_bytes(id).unwrap(), b"firmware of mcu");
 }

@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Lab, names_in, path, recorded};
-use crate::{Executable, SourceEntry, SourceError, SourceKind, Store, StoreError, Thing};
+use crate::tables::LAYERS;
+use crate::{Executable, NewLayer, SourceEntry, SourceError, SourceKind, Store, StoreError, Thing};
 
 fn entry(name: &str, kind: SourceKind) -> SourceEntry {
     SourceEntry { path: path(name), kind }
@@ -32,10 +33,14 @@ fn layer() -> (Vec<SourceEntry>, Vec<&'static [u8]>) {
     (entries, vec![b"int main;", b"int main;", b"#!/bin/sh", b"", b""])
 }
 
-fn stored(store: &Store, name: [u8; 32]) -> PathBuf {
+fn made(store: &Store, name: [u8; 32]) -> NewLayer {
     let (entries, bytes) = layer();
     let read = |number: usize| Ok::<_, Infallible>(bytes[number].to_vec());
-    recorded(store, store.ingest_layer(name, &entries, &read, 17))
+    store.ingest_layer(name, &entries, &read, 17).unwrap()
+}
+
+fn stored(store: &Store, name: [u8; 32]) -> PathBuf {
+    recorded::<Infallible>(store, Ok(made(store, name)))
 }
 
 #[test]
@@ -228,10 +233,7 @@ fn a_sweep_leaves_what_is_leased() {
 fn a_new_layer_is_there_for_its_maker_only() {
     let lab = Lab::new();
     let store = lab.open();
-    let (entries, bytes) = layer();
-    let read = |number: usize| Ok::<_, Infallible>(bytes[number].to_vec());
-    let make = |name| store.ingest_layer([name; 32], &entries, &read, 17).unwrap();
-    let (kept, left) = (make(1), make(2));
+    let (kept, left) = (made(&store, [1; 32]), made(&store, [2; 32]));
     assert_eq!(fs::read(kept.dir().join("src/main.c")).unwrap(), b"int main;");
     assert_eq!(store.layer([1; 32]).unwrap(), None);
     assert_eq!(names_in(&store.paths().metas()), [""; 0], "nothing speaks of it");
@@ -256,11 +258,52 @@ fn what_a_new_layer_replaces_is_forgotten_first() {
     let store = lab.open();
     let dir = stored(&store, [1; 32]);
     super::overwrite(&dir.join("src/twin.c"), b"int Main;");
-    let (entries, bytes) = layer();
-    let read = |number: usize| Ok::<_, Infallible>(bytes[number].to_vec());
-    let again = store.ingest_layer([1; 32], &entries, &read, 17).unwrap();
+    let again = made(&store, [1; 32]);
     assert_eq!(store.totals().unwrap().layers, 0);
     assert_eq!(names_in(&store.paths().metas()), [""; 0]);
     store.record_layers(vec![again]).unwrap();
     assert_eq!(store.layer([1; 32]).unwrap(), Some(dir));
+}
+
+/// A build whose sources the disk refused goes on for a while, and holds them.
+#[test]
+fn a_sweep_remembers_litter_that_is_still_in_use() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let lease = store.lease(Thing::Layer([1; 32]));
+    let layer = made(&store, [1; 32]);
+    let dir = layer.dir().to_owned();
+    drop(layer);
+    store.sweep().unwrap();
+    assert!(dir.exists(), "a build uses it");
+    drop(lease);
+    drop(store);
+    assert!(lab.state.join("open").exists(), "nobody would sweep");
+}
+
+#[test]
+fn layers_are_recorded_together_and_are_no_litter_then() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let layers = (0..70).map(|name| made(&store, [name; 32])).collect();
+    store.record_layers(layers).unwrap();
+    assert_eq!(store.totals().unwrap().layers, 70);
+    assert!((0..70).all(|name| store.layer([name; 32]).unwrap().is_some()));
+    drop(store);
+    assert!(!lab.state.join("open").exists(), "the next one would sweep for nothing");
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_forgotten_before_its_layer_is_made_again() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let damage = |txn: &redb::WriteTransaction| {
+        txn.open_table(LAYERS)?.insert(&[1; 32], b"\x01short".as_slice())?;
+        Ok(())
+    };
+    store.db.write("damage a row", damage).unwrap();
+    let made = made(&store, [1; 32]);
+    assert!(store.tree_row(Thing::Layer([1; 32])).unwrap().is_none());
+    store.record_layers(vec![made]).unwrap();
+    assert!(store.layer([1; 32]).unwrap().is_some());
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Entry;
@@ -143,7 +144,11 @@ impl Store {
         }
         let path = self.paths().blob(blob, variant);
         disk::sync(&waiting)?;
-        disk::rename(&waiting, &path, "restore a blob in")?;
+        let _alone = self.replacing.write().unwrap_or_else(PoisonError::into_inner);
+        // Made again meanwhile, it may have links.
+        if !self.has_sound((blob, variant))? {
+            disk::rename(&waiting, &path, "restore a blob in")?;
+        }
         Ok(true)
     }
 
