@@ -120,7 +120,7 @@ pub struct Ingested {
     pub(crate) stage: Stage,
     /// What of it is not synced yet.
     pub(crate) unsynced: Vec<PathBuf>,
-    /// Where it brought new blobs.
+    /// Its new blobs are litter until it is committed; `None` where it brought none.
     pub(crate) unfinished: Option<Unfinished>,
     pub(crate) _pinned: Pinned,
 }
@@ -248,15 +248,7 @@ impl Ingest<'_> {
         })?;
         let stays = paths.into_iter().zip(stays).filter(|(_, stays)| *stays);
         let there = stays.map(|(path, _)| path).collect();
-        // What could not be taken has left a part of a file, and directories.
-        let lost: Vec<_> = shape.iter().filter(|(path, _)| tree.get(path).is_none()).collect();
-        for (path, entry) in lost.into_iter().rev() {
-            let place = stage.tree().join(path.as_path());
-            match entry {
-                Entry::Directory => disk::remove_dir(&place)?,
-                _ => drop(disk::remove_file(&place)?),
-            }
-        }
+        remove_lost(&shape, &tree, &stage)?;
         unsynced.extend(check_out(layout, &tree, &stage.tree(), &there)?);
         Ok(Ingested { tree, stage, unsynced, unfinished, _pinned: pinned })
     }
@@ -364,6 +356,18 @@ impl Ingest<'_> {
     fn lock(&self) -> MutexGuard<'_, Incoming> {
         self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes what files that could not be taken have left: parts of them, and directories.
+fn remove_lost(shape: &Tree, tree: &Tree, stage: &Stage) -> Result<(), StoreError> {
+    let lost: Vec<_> = shape.iter().filter(|(path, _)| tree.get(path).is_none()).collect();
+    lost.into_iter().rev().try_for_each(|(path, entry)| {
+        let place = stage.tree().join(path.as_path());
+        match entry {
+            Entry::Directory => disk::remove_dir(&place),
+            Entry::File { .. } | Entry::Symlink { .. } => disk::remove_file(&place).map(drop),
+        }
+    })
 }
 
 fn dir_of(blob: &Path) -> PathBuf {
