@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 
-use kbs_plan::error::{Class, Help as _};
 use kbs_plan::id::BlobId;
 
 use super::{Lab, names_in, overwrite, path};
@@ -72,35 +71,4 @@ fn a_damaged_blob_is_not_served_and_heals_when_it_comes_again() {
         assert_eq!(take(), id);
         assert_eq!(store.blob_bytes(id).unwrap(), b"firmware");
     }
-}
-
-/// A reader that fails.
-struct Torn;
-
-impl Read for Torn {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::Error::other("torn"))
-    }
-}
-
-#[test]
-fn an_abandoned_or_refused_ingest_leaves_nothing() {
-    let lab = Lab::new();
-    let store = lab.open();
-    let mut ingest = store.ingest().unwrap();
-    ingest.file(path("a"), Executable::No, &mut b"x".as_slice()).unwrap();
-    drop(ingest);
-
-    let mut ingest = store.ingest().unwrap();
-    let error = ingest.file(path("a"), Executable::No, &mut Torn).unwrap_err();
-    assert!(matches!(error, StoreError::Input { .. }));
-    ingest.file(path("c"), Executable::No, &mut b"x".as_slice()).unwrap();
-    let error = ingest.file(path("c/b"), Executable::No, &mut b"x".as_slice()).unwrap_err();
-    assert_eq!(error.class(), Class::User);
-    let error = ingest.symlink(path("b"), "x\0y".to_owned()).unwrap_err();
-    assert_eq!(error.class(), Class::User);
-    drop(ingest);
-
-    assert!(names_in(&store.paths().scratch()).is_empty());
-    assert!(names_in(&store.paths().blobs()).is_empty());
 }

@@ -106,6 +106,28 @@ impl Read for Torn {
 }
 
 #[test]
+fn an_abandoned_or_refused_ingest_leaves_nothing() {
+    let lab = Lab::new();
+    let store = lab.open();
+    let mut ingest = store.ingest().unwrap();
+    ingest.file(path("a"), Executable::No, &mut b"x".as_slice()).unwrap();
+    drop(ingest);
+
+    let mut ingest = store.ingest().unwrap();
+    let error = ingest.file(path("a"), Executable::No, &mut Torn).unwrap_err();
+    assert!(matches!(error, StoreError::Input { .. }));
+    ingest.file(path("c"), Executable::No, &mut b"x".as_slice()).unwrap();
+    let error = ingest.file(path("c/b"), Executable::No, &mut b"x".as_slice()).unwrap_err();
+    assert_eq!(error.class(), Class::User);
+    let error = ingest.symlink(path("b"), "x\0y".to_owned()).unwrap_err();
+    assert_eq!(error.class(), Class::User);
+    drop(ingest);
+
+    assert!(names_in(&store.paths().scratch()).is_empty());
+    assert!(names_in(&store.paths().blobs()).is_empty());
+}
+
+#[test]
 fn what_could_not_be_taken_is_not_in_the_output() {
     let lab = Lab::new();
     let store = lab.open();
