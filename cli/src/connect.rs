@@ -208,12 +208,17 @@ fn is_nobody(error: &(dyn std::error::Error + 'static)) -> bool {
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotADirectory, NotFound,
         UnexpectedEof,
     };
-    let absent = [NotFound, NotADirectory, ConnectionRefused];
-    let leaving = [ConnectionReset, ConnectionAborted, BrokenPipe, UnexpectedEof];
     std::iter::successors(Some(error), |error| error.source())
         .find_map(|error| error.downcast_ref::<std::io::Error>())
         // Of no system call: the connection ended before it was one.
-        .is_none_or(|error| absent.iter().chain(&leaving).any(|kind| *kind == error.kind()))
+        .is_none_or(|error| {
+            let is_absent = matches!(error.kind(), NotFound | NotADirectory | ConnectionRefused);
+            let is_leaving = matches!(
+                error.kind(),
+                ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof
+            );
+            is_absent || is_leaving
+        })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use kbs_plan::id::BlobId;
 use kbs_plan::path::RelPath;
 use kbs_plan::tree::{Entry, Tree};
 
-use crate::blobs::{hash_of, holds};
+use crate::blobs::hash_of;
 use crate::disk;
 use crate::error::{At as _, StoreError};
 use crate::ingest::{check_target, finish_file};
@@ -124,8 +124,7 @@ impl Store {
         }
         drop(shared);
         let _alone = self.replacing.write().unwrap_or_else(PoisonError::into_inner);
-        let size_b = fs::symlink_metadata(file).at("inspect", file)?.len();
-        if holds(&blob, id, size_b, variant) {
+        if self.has_sound((id, variant))? {
             disk::remove_file(file)?;
         } else {
             disk::rename(file, &blob, "rename a new blob to")?;

@@ -228,11 +228,10 @@ impl Ingest<'_> {
         let layout = store.paths();
         let (names, paths): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
         let unfinished = (!names.is_empty()).then(|| store.unfinished());
-        let places: Vec<_> = paths.iter().map(|path| stage.tree().join(path.as_path())).collect();
+        let places: Vec<_> = paths.iter().map(|path| stage.place(path)).collect();
         // A blob's name is believed, so the bytes have to be safe before they get it.
         stage.settle(&places)?;
-        let mut unsynced: Vec<_> =
-            names.iter().map(|(id, variant)| dir_of(&layout.blob(*id, *variant))).collect();
+        let mut unsynced: Vec<_> = names.iter().map(|(id, _)| layout.blob_dir(*id)).collect();
         // Names are in the order of their directories.
         unsynced.dedup();
         let mut made = false;
@@ -269,13 +268,9 @@ impl Ingest<'_> {
             }
         }
         for dir in above {
-            disk::create_dir_if_absent(&self.place(&dir))?;
+            disk::create_dir_if_absent(&self.stage.place(&dir))?;
         }
         Ok(())
-    }
-
-    fn place(&self, path: &RelPath) -> PathBuf {
-        self.stage.tree().join(path.as_path())
     }
 
     /// Takes one file's bytes, of which there are about `size_b`; those that are known are not
@@ -291,7 +286,7 @@ impl Ingest<'_> {
         let room = usize::try_from(size_b.min(SMALL_B)).unwrap_or(0) + 1;
         let mut head = Vec::with_capacity(room);
         (&mut *reader).take(SMALL_B).read_to_end(&mut head).map_err(input_error)?;
-        let place = self.place(path);
+        let place = self.stage.place(path);
         if (head.len() as u64) < SMALL_B {
             let (id, size_b) = (BlobId::of(&head), head.len() as u64);
             if !self.has(id, size_b, variant) {
@@ -337,10 +332,10 @@ impl Ingest<'_> {
         if is_on_its_way {
             return true;
         }
-        let path = self.store.paths().blob(id, variant);
-        let is_here = holds(&path, id, size_b, variant);
+        let layout = self.store.paths();
+        let is_here = holds(&layout.blob(id, variant), id, size_b, variant);
         if is_here {
-            self.lock().met.insert(dir_of(&path));
+            self.lock().met.insert(layout.blob_dir(id));
         }
         is_here
     }
@@ -348,7 +343,7 @@ impl Ingest<'_> {
     fn hand_in(&self, id: BlobId, variant: Variant, path: &RelPath) -> Result<(), StoreError> {
         // Another thread may have had the same bytes meanwhile.
         match self.lock().fresh.insert((id, variant), path.clone()) {
-            Some(twin) => disk::remove_file(&self.place(&twin)).map(drop),
+            Some(twin) => disk::remove_file(&self.stage.place(&twin)).map(drop),
             None => Ok(()),
         }
     }
@@ -362,16 +357,12 @@ impl Ingest<'_> {
 fn remove_lost(shape: &Tree, tree: &Tree, stage: &Stage) -> Result<(), StoreError> {
     let lost: Vec<_> = shape.iter().filter(|(path, _)| tree.get(path).is_none()).collect();
     lost.into_iter().rev().try_for_each(|(path, entry)| {
-        let place = stage.tree().join(path.as_path());
+        let place = stage.place(path);
         match entry {
             Entry::Directory => disk::remove_dir(&place),
             Entry::File { .. } | Entry::Symlink { .. } => disk::remove_file(&place).map(drop),
         }
     })
-}
-
-fn dir_of(blob: &Path) -> PathBuf {
-    blob.parent().expect("blobs lie two levels down").to_owned()
 }
 
 #[cfg(test)]

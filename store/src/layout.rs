@@ -121,9 +121,13 @@ impl Layout {
         self.root.join("blobs")
     }
 
+    /// The directory of a blob, and of all whose names begin alike.
+    pub(crate) fn blob_dir(&self, id: BlobId) -> PathBuf {
+        self.root.join(format!("blobs/{}", &id.hex()[..2]))
+    }
+
     pub(crate) fn blob(&self, id: BlobId, variant: Variant) -> PathBuf {
-        let hex = id.hex();
-        self.root.join(format!("blobs/{}/{hex}{}", &hex[..2], variant.suffix))
+        self.blob_dir(id).join(format!("{}{}", id.hex(), variant.suffix))
     }
 
     /// The directory of output trees.

@@ -2,7 +2,8 @@
 //!
 //! Layer: disk. Sync; the only crate that names a redb type; reads neither clock nor environment.
 //! Bytes are on disk and synced before a row speaks of them, and everything is written in
-//! `scratch/` and renamed, so that a kill at any instruction leaves whole things and litter only.
+//! `scratch/` and gets its name when it is whole, so that a kill at any instruction leaves whole
+//! things and litter only.
 //! Litter is what no row names: in `scratch/`, where opening sweeps it, or blobs, directories,
 //! logs and metadata that got their name but no row. Those are in nobody's way, and a sweep may
 //! remove them while no ingest or commit is under way.

@@ -75,8 +75,7 @@ impl Store {
             if let Ok(copy) = File::create_new(&waiting) {
                 ioctl_ficlone(&copy, &file).at("clone a file to", &waiting)?;
                 finish_file(&copy, plain).at("set the mode and time of", &waiting)?;
-                let dir = anchor.parent().expect("blobs lie two levels down");
-                disk::create_dir_if_absent(dir)?;
+                disk::create_dir_if_absent(&self.paths().blob_dir(blob))?;
                 // Not synced: who finds it reads it and compares it with its name first.
                 if self.name_blob(&waiting, (blob, plain))? {
                     disk::remove_file(&waiting)?;
@@ -192,7 +191,6 @@ impl Store {
         stage: &Stage,
     ) -> Result<(), StoreError> {
         let anchor = self.paths().blob(blob, variant);
-        let dir = anchor.parent().expect("blobs lie two levels down");
         match fs::symlink_metadata(&anchor) {
             Ok(there) if there.ino() == facts.ino() && there.dev() == facts.dev() => return Ok(()),
             Ok(_) if holds(&anchor, blob, facts.len(), variant) => {
@@ -206,7 +204,7 @@ impl Store {
             // One that is damaged is replaced.
             _ => {}
         }
-        disk::create_dir_if_absent(dir)?;
+        disk::create_dir_if_absent(&self.paths().blob_dir(blob))?;
         let waiting = stage.join("blob");
         match disk::hard_link(file, &waiting) {
             Ok(()) => rename_link(&waiting, &anchor, "rename a new blob to"),

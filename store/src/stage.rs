@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use kbs_plan::path::RelPath;
 use rustix::fs::syncfs;
 
 use crate::disk::{self, sync};
@@ -36,6 +37,11 @@ impl Stage {
     /// The directory of a tree on its way.
     pub(crate) fn tree(&self) -> PathBuf {
         self.join("tree")
+    }
+
+    /// Where something of that tree belongs.
+    pub(crate) fn place(&self, path: &RelPath) -> PathBuf {
+        self.tree().join(path.as_path())
     }
 
     /// Syncs files and directories that were written since this stage was made, so that they survive a

@@ -154,13 +154,13 @@ fn while_recording(flight: &Flight, fresh: Fresh<'_>, make: impl FnOnce() -> Mad
     made
 }
 
-/// Runs the jail on sources that are there, and collects.
+/// Makes it of sources that are there.
 fn make_from(
     engine: &Engine,
     flight: &Arc<Flight>,
     order: &Order,
     source: &Source,
-    mut phases: Vec<Phase>,
+    phases: Vec<Phase>,
 ) -> MadeFrom {
     image::inspect(engine, &order.toolchain)?;
     let keepable = order.keep_failed.then(|| Keepable::new(engine)).transpose()?;
@@ -168,13 +168,24 @@ fn make_from(
     let kept = keepable.as_ref().map(|keepable| Scratch::Directory(keepable.tree()));
     let scratch = kept.unwrap_or_else(|| room.scratch.clone());
     let spec = jail_spec(order, source, scratch);
+    let made = run_and_collect(engine, flight, order, &spec, phases)?;
+    Ok((made, keepable.map(|keepable| (keepable, spec))))
+}
+
+fn run_and_collect(
+    engine: &Engine,
+    flight: &Arc<Flight>,
+    order: &Order,
+    spec: &JailSpec,
+    mut phases: Vec<Phase>,
+) -> Result<Made, Problem> {
     if !order.without.is_empty() {
         let marks: Vec<_> = marks(&order.without).into_iter().collect();
         let text = "this host lacks a part of the sandbox, and is not required to have it";
         flight.notice("degraded", format!("{text}: the output is marked {}", marks.join(", ")));
     }
     let (run, took) = flight.phase("build", order.derivation.output_name(), || {
-        run(engine, flight, &spec, order.limits.log_b)
+        run(engine, flight, spec, order.limits.log_b)
     })?;
     phases.push(phase("build", took));
     let Run { finished, mut log, log_b, tail, samples } = run;
@@ -197,7 +208,7 @@ fn make_from(
         kept: None,
         usage: usage.clone(),
     };
-    let verdict = verdict::judge(outcome, &spec, &jail_usage, &tail.text())?;
+    let verdict = verdict::judge(outcome, spec, &jail_usage, &tail.text())?;
     let compared = dirs.as_ref().and_then(|dirs| compared::compare(order, &dirs.src));
     // A build that failed may have been ended before there was one, or because of what it is.
     let otherwise =
@@ -206,9 +217,7 @@ fn make_from(
     tell_of_config(flight, order, &notes, (&mut log, log_b))?;
     let log = log.finish()?;
     if let Some(Verdict { cause, text, step }) = verdict {
-        let failure = failed(cause, text, step, &tail);
-        let kept = keepable.map(|keepable| (keepable, spec));
-        return Ok((Made::Failed { failure, log, phases }, kept));
+        return Ok(Made::Failed { failure: failed(cause, text, step, &tail), log, phases });
     }
     let dirs = dirs.ok_or(EngineError::Lost { what: "the work tree of a jail" })?;
     let mut notes: Vec<_> = notes.into_iter().map(|(note, _)| note).collect();
@@ -222,12 +231,10 @@ fn make_from(
                 flight.notice("left-out", left_out.clone());
                 notes.push(left_out);
             }
-            Ok((Made::Artifacts { tree, log, usage, phases, notes, config_differences }, None))
+            Ok(Made::Artifacts { tree, log, usage, phases, notes, config_differences })
         }
         Err(Unfit { cause, text }) => {
-            let failure = failed(cause, text, None, &tail);
-            let kept = keepable.map(|keepable| (keepable, spec));
-            Ok((Made::Failed { failure, log, phases }, kept))
+            Ok(Made::Failed { failure: failed(cause, text, None, &tail), log, phases })
         }
     }
 }

@@ -55,14 +55,14 @@ pub(crate) fn ingest_at_once<'e>(
     selection: &Selection,
 ) -> Result<(Source, Fresh<'e>), Problem> {
     let layers = selection.layers();
-    let mut leases = Vec::new();
-    let mut fresh = Fresh { engine, made: Vec::new() };
     // Several are held at a time, so everybody takes them in one order.
-    let mut dirs = BTreeMap::new();
-    for layer in layers.iter().map(|layer| (layer.id, layer)).collect::<BTreeMap<_, _>>().values() {
-        let thing = Thing::Layer(*layer.id.as_bytes());
+    let in_order: BTreeMap<_, _> = layers.iter().map(|layer| (layer.id, layer)).collect();
+    let (mut dirs, mut leases) = (BTreeMap::new(), Vec::new());
+    let mut fresh = Fresh { engine, made: Vec::new() };
+    for (id, layer) in in_order {
+        let thing = Thing::Layer(*id.as_bytes());
         leases.push(engine.store.lease(thing));
-        dirs.insert(layer.id, self::layer(engine, layer, &mut fresh)?);
+        dirs.insert(id, self::layer(engine, layer, &mut fresh)?);
         engine.touch(thing);
     }
     let layers = layers.iter().map(|layer| dirs[&layer.id].clone()).collect();

@@ -67,13 +67,21 @@ fn a_process_without_descriptors_drops_no_sound_output() {
     let mut few = rustix::process::getrlimit(limit);
     few.current = Some(64);
     rustix::process::setrlimit(limit, few).unwrap();
+    let twin = store.paths().scratch().join("twin");
+    fs::write(&twin, "firmware of mcu").unwrap();
+    let name = (BlobId::of(b"firmware of mcu"), Variant::ALL[0]);
+    let inode = || fs::metadata(store.paths().blob(name.0, name.1)).unwrap().ino();
+    let blob = inode();
     let mut open = Vec::new();
     while let Ok(file) = fs::File::open("/dev/null") {
         open.push(file);
     }
     let found = store.output(row.record.key);
     let layer_there = store.layer([7; 32]);
+    let named = store.name_blob(&twin, name);
     drop(open);
+    assert!(named.is_err(), "nobody could tell whether the blob is sound");
+    assert_eq!(inode(), blob, "a sound blob was replaced");
     assert!(
         !matches!(found, Ok(LookUp::Dropped { .. })),
         "a sound output was dropped: {found:?}; the layer: {layer_there:?}"

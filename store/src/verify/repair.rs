@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::PoisonError;
 
 use kbs_plan::id::{BlobId, BuildKey};
 use kbs_plan::tree::Entry;
@@ -96,7 +95,10 @@ impl Store {
     }
 
     /// Whether a blob's file is what it should be, now.
-    fn has_sound(&self, (blob, variant): BlobFile) -> Result<bool, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where this process lacks the means to read it: that is no damage.
+    pub(crate) fn has_sound(&self, (blob, variant): BlobFile) -> Result<bool, StoreError> {
         let path = self.paths().blob(blob, variant);
         Ok(size_as_stored(&path, variant).is_some()
             && matches!(read(&Job { path, blob })?, (Read::Right, _)))
@@ -142,13 +144,9 @@ impl Store {
         if !self.copy_of((blob, variant), &waiting)? {
             return Ok(false);
         }
-        let path = self.paths().blob(blob, variant);
         disk::sync(&waiting)?;
-        let _alone = self.replacing.write().unwrap_or_else(PoisonError::into_inner);
-        // Made again meanwhile, it may have links.
-        if !self.has_sound((blob, variant))? {
-            disk::rename(&waiting, &path, "restore a blob in")?;
-        }
+        // One that was made again meanwhile stays.
+        self.name_blob(&waiting, (blob, variant))?;
         Ok(true)
     }
 
